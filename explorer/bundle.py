@@ -1,0 +1,259 @@
+"""A trained model is a folder: card.json says what it is, weights.safetensors is it. No pickle.
+
+    card.json            what it is, how good, where from; a hash of every other file
+    weights.safetensors  the parameters, in half precision where no headline number minds
+    atlas.safetensors    known latents and what is known of them (see atlas.py); optional
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import os
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, Literal, get_args, get_origin, get_type_hints
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from .errors import BundleError
+from .models import FAMILIES
+from .protocol import DataSpec, LatentModel
+
+FORMAT = 1
+CARD, WEIGHTS, ATLAS = "card.json", "weights.safetensors", "atlas.safetensors"
+LARGEST_FILE = 512 << 20  # bytes; nothing of ours comes near it
+LARGEST_CARD = 1 << 20
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One measured number and what it takes to measure it again."""
+
+    name: str
+    value: float
+    unit: str
+    protocol: str
+    n: int
+    error: float | None = None  # standard error, in the same unit
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a bundle says of itself.
+
+    Attributes:
+        config: the fields of the family's Config.
+        training: the whole TrainConfig that made it, so that it can be trained again.
+        provenance: run, seed, versions, date, data set and its licence, credit.
+        notes: what a visitor should know: what it shows well, what it is biased about.
+        files: SHA-256 of every other file of the bundle, by name.
+    """
+
+    name: str
+    family: str
+    config: dict[str, Any]
+    data: DataSpec
+    title: str = ""
+    training: dict[str, Any] = field(default_factory=dict)
+    metrics: tuple[Metric, ...] = ()
+    provenance: dict[str, str] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+    format: int = FORMAT
+
+
+def check_fields(instance: Any) -> None:
+    """Raises BundleError when a field is outside its metadata's range or its Literal's choices.
+
+    Called before a model is built, so that a card cannot ask for a terabyte.
+    """
+    hints = get_type_hints(type(instance))
+    for f in dataclasses.fields(instance):
+        value, kind = getattr(instance, f.name), hints[f.name]
+        where = f"{type(instance).__name__}.{f.name}"
+        if get_origin(kind) is Literal and value not in get_args(kind):
+            raise BundleError(f"{where} is {value!r}; it can be {', '.join(map(str, get_args(kind)))}.")
+        if kind in (int, float):
+            if isinstance(value, bool) or not isinstance(value, int | kind) or not math.isfinite(value):
+                raise BundleError(f"{where} is {value!r}; it should be a number.")
+            low, high = f.metadata.get("range", (-math.inf, math.inf))
+            if not low <= value <= high:
+                raise BundleError(f"{where} is {value}; it can be {low} to {high}.")
+
+
+def build(card: Card) -> LatentModel:
+    """The untrained model a card describes."""
+    if card.family not in FAMILIES:
+        known = ", ".join(FAMILIES)
+        raise BundleError(
+            f"{card.name} is of the family {card.family!r}, which this version does not know "
+            f"(it knows {known}). Update Latent Explorer, or choose another model."
+        )
+    family = FAMILIES[card.family]
+    try:
+        config = family.Config(**card.config)
+    except TypeError as error:
+        raise BundleError(f"{card.name}: its config does not fit {card.family}: {error}.") from None
+    check_fields(config)
+    return family(card.data, config)
+
+
+def sha256(path: Path) -> str:
+    """The file's SHA-256 in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def replace_whole(path: Path, content: bytes) -> None:
+    """Writes ``path`` so that a reader sees the old content or the new, never a part."""
+    partial = path.with_name(path.name + ".part")
+    partial.write_bytes(content)
+    os.replace(partial, path)
+
+
+def write_card(folder: Path, card: Card) -> Card:
+    """The card with its files' hashes, written last and atomically: with a card, it is complete."""
+    files = {p.name: sha256(p) for p in sorted(folder.glob("*.safetensors")) if p.name != "resume.safetensors"}
+    card = dataclasses.replace(card, files=files)
+    replace_whole(folder / CARD, (json.dumps(asdict(card), indent=1) + "\n").encode())
+    return card
+
+
+def save(folder: Path, state: Mapping[str, Tensor], card: Card, half: bool = False) -> Card:
+    """Writes weights, then the card; returns the card with hashes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {name: value.detach().to("cpu").contiguous() for name, value in state.items()}
+    if half:
+        tensors = {n: v.half() if v.is_floating_point() else v for n, v in tensors.items()}
+    save_file(tensors, folder / WEIGHTS)
+    return write_card(folder, card)
+
+
+def read_card(folder: Path) -> Card:
+    """The card of a bundle's folder, checked; weights are not touched."""
+    path = folder / CARD
+    try:
+        if path.stat().st_size > LARGEST_CARD:
+            raise BundleError(f"{folder.name}: its card.json is too large to be one.")
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BundleError(
+            f"{folder.name} holds no card.json, so it is not a model of this program. "
+            "Choose the folder that holds card.json and weights.safetensors."
+        ) from None
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
+        raise BundleError(f"{folder.name}: card.json is damaged. Copy the bundle again.") from None
+    if not isinstance(raw, dict):
+        raise BundleError(f"{folder.name}: card.json is damaged. Copy the bundle again.")
+    if raw.get("format") != FORMAT:
+        raise BundleError(
+            f"{folder.name} is written in format {raw.get('format')!r}; this version reads format "
+            f"{FORMAT}. Update Latent Explorer."
+        )
+    try:
+        return _card(raw)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BundleError(f"{folder.name}: its card does not say what it should ({error}).") from None
+
+
+def _card(raw: dict[str, Any]) -> Card:
+    data = DataSpec(**{**raw["data"], "classes": tuple(map(str, raw["data"]["classes"]))})
+    sides = (data.channels, data.height, data.width)
+    if not all(isinstance(side, int) for side in sides):
+        raise ValueError("picture size")
+    if data.channels not in (1, 3) or not 1 <= data.height <= 1024 or not 1 <= data.width <= 1024:
+        raise ValueError(f"pictures of {sides}")
+    if not all(isinstance(raw.get(k, {}), dict) for k in ("config", "training", "provenance", "notes", "files")):
+        raise ValueError("a table is missing")
+    metrics = tuple(Metric(**m) for m in raw.get("metrics", ()))
+    return Card(**{**raw, "data": data, "metrics": metrics})
+
+
+def read_tensors(path: Path, expected: str | None = None) -> dict[str, Tensor]:
+    """The tensors of a safetensors file in float32 (or as integers), its hash checked first."""
+    name = path.parent.name
+    try:
+        size = path.stat().st_size
+        if size > LARGEST_FILE:
+            raise BundleError(f"{name}: {path.name} has {size >> 20} MB; more than {LARGEST_FILE >> 20} is not opened.")
+        if expected is not None and sha256(path) != expected:
+            raise BundleError(
+                f"{name}: {path.name} does not match the hash on its card; it is damaged or was "
+                "exchanged. Copy the whole bundle again."
+            )
+        with safe_open(path, framework="pt") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}
+    except FileNotFoundError:
+        raise BundleError(f"{name}: {path.name} is missing. Copy the whole bundle again.") from None
+    except SafetensorError as error:
+        raise BundleError(f"{name}: {path.name} cannot be read ({error}). Copy the bundle again.") from None
+    return {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
+
+
+def load(folder: Path, device: str | torch.device = "cpu") -> tuple[LatentModel, Card]:
+    """The model in eval mode, gradients off, and its card. Raises BundleError, never half-loads."""
+    card = read_card(folder)
+    state = read_tensors(folder / WEIGHTS, card.files.get(WEIGHTS, ""))
+    bad = [name for name, value in state.items() if not value.isfinite().all()]
+    if bad:
+        raise BundleError(f"{card.name}: {bad[0]} holds NaN or infinity; this training diverged.")
+    model = build(card)
+    try:
+        model.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+        raise BundleError(f"{card.name}: the weights do not fit the card. {first}") from None
+    return model.to(device).eval().requires_grad_(False), card
+
+
+def catalogue(root: Path) -> dict[str, Card | BundleError]:
+    """Every bundle under ``root`` by folder name; an unreadable one maps to the reason."""
+    found: dict[str, Card | BundleError] = {}
+    for path in sorted(root.glob(f"*/{CARD}")):
+        try:
+            found[path.parent.name] = read_card(path.parent)
+        except BundleError as error:
+            found[path.parent.name] = error
+    return found
+
+
+def unpack(archive: IO[bytes], into: Path) -> Path:
+    """The folder of the one bundle in a zip, unpacked below ``into``.
+
+    Only the names a bundle can have are taken, from one folder, with their sizes checked; so no
+    path escapes, no link is followed and nothing else is written.
+    """
+    wanted = {CARD: LARGEST_CARD, WEIGHTS: LARGEST_FILE, ATLAS: LARGEST_FILE}
+    try:
+        with zipfile.ZipFile(archive) as zipped:
+            cards = [i for i in zipped.infolist() if PurePosixPath(i.filename).name == CARD]
+            if len(cards) != 1:
+                raise BundleError(f"The zip holds {len(cards)} card.json; a bundle has one. Zip one model's folder.")
+            parent = PurePosixPath(cards[0].filename).parent
+            folder = Path(tempfile.mkdtemp(prefix="bundle-", dir=into))
+            for info in zipped.infolist():
+                path = PurePosixPath(info.filename)
+                if path.parent == parent and path.name in wanted:
+                    _extract(zipped, info, folder / path.name, wanted[path.name])
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+        raise BundleError(f"The file is not a zip that can be read ({error}). Zip the model's folder again.") from None
+    return folder
+
+
+def _extract(zipped: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path, limit: int) -> None:
+    with zipped.open(info) as source, open(target, "wb") as out:
+        written = 0
+        while chunk := source.read(1 << 20):  # counted as it comes: headers can lie
+            written += len(chunk)
+            if written > limit:
+                raise BundleError(f"{info.filename} in the zip unpacks to more than {limit >> 20} MB.")
+            out.write(chunk)

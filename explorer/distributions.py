@@ -1,0 +1,127 @@
+"""Distributions over latents and images, and the questions asked of any of them.
+
+Everything is a ``torch.distributions.Distribution``. Shapes follow its convention: samples are
+``sample_shape + batch_shape + event_shape``; latents have event ``(D,)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from functools import singledispatch
+
+import torch
+from torch import Size, Tensor
+from torch.distributions import (
+    Distribution,
+    Independent,
+    MixtureSameFamily,
+    Normal,
+    kl_divergence,
+)
+
+Walk = Generator[Distribution, Tensor, None]
+
+
+def diag_normal(loc: Tensor, scale: Tensor) -> Independent:
+    """N(loc, diag(scale²)) over the last axis; the workhorse of the whole project."""
+    return Independent(Normal(loc, scale, validate_args=False), 1, validate_args=False)
+
+
+class Chain(Distribution):
+    r"""A joint :math:`\prod_k p(z_k \mid z_{<k})` told once, as a generator.
+
+    ``walk()`` yields the conditional of each block in turn and is sent the value chosen for it.
+    Sampling, scoring, the mean path and noise coordinates are different ways to choose.
+
+    Arguments:
+        walk: makes a fresh generator; its conditionals have event ``(d_k,)``.
+        sizes: the lengths ``d_k``; the event is their concatenation.
+        batch_shape: the batch shape of the joint.
+    """
+
+    arg_constraints = {}
+    has_rsample = True
+
+    def __init__(
+        self, walk: Callable[[], Walk], sizes: Sequence[int], batch_shape: Sequence[int]
+    ) -> None:
+        self.walk, self.sizes = walk, tuple(sizes)
+        super().__init__(Size(batch_shape), Size([sum(sizes)]), validate_args=False)
+
+    def trace(self, choose: Callable[[int, Distribution], Tensor]) -> tuple[Tensor, Tensor]:
+        """``(z, log p(z))``: walks the chain, choosing each block."""
+        walk, zs, log_p = self.walk(), [], torch.zeros(())
+        conditional = next(walk)
+        for k in range(len(self.sizes)):
+            zs.append(choose(k, conditional))
+            log_p = log_p + conditional.log_prob(zs[-1])
+            if k + 1 < len(self.sizes):
+                conditional = walk.send(zs[-1])
+        return torch.cat(zs, -1), log_p
+
+    def draw(self, shape: Size = Size()) -> tuple[Tensor, Tensor]:
+        """``(z, log p(z))`` in one walk, ``z`` reparameterised, ``shape + batch + event``."""
+        batch = Size(shape) + self.batch_shape
+        return self.trace(lambda k, p: p.expand(batch).rsample())
+
+    def rsample(self, sample_shape: Size = Size()) -> Tensor:
+        return self.draw(sample_shape)[0]
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        parts = value.split(self.sizes, -1)
+        return self.trace(lambda k, p: parts[k])[1]
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean path: each block at its conditional mean (not the marginal mean)."""
+        return self.trace(lambda k, p: p.expand(self.batch_shape).mean)[0]
+
+    def from_noise(self, eps: Tensor) -> Tensor:
+        """Pushes standard-normal coordinates through: edit the top, the rest follows."""
+        parts = eps.split(self.sizes, -1)
+        return self.trace(lambda k, p: p.mean + p.stddev * parts[k])[0]
+
+    def continue_from(self, z: Tensor, keep: int) -> Tensor:
+        """Keeps the first ``keep`` blocks of ``z`` and samples the others given them."""
+        parts = z.split(self.sizes, -1)
+        lead = z.shape[:-1]
+        return self.trace(lambda k, p: parts[k] if k < keep else p.expand(lead).rsample())[0]
+
+
+@singledispatch
+def draw(q: Distribution, shape: Sequence[int] = ()) -> tuple[Tensor, Tensor]:
+    """``(z, log q(z))`` with reparameterised ``z`` of shape ``shape + batch + event``."""
+    z = q.rsample(Size(shape))
+    return z, q.log_prob(z)
+
+
+@draw.register
+def _(q: Chain, shape: Sequence[int] = ()) -> tuple[Tensor, Tensor]:
+    return q.draw(Size(shape))
+
+
+@singledispatch
+def centre(q: Distribution) -> Tensor:
+    """One representative value, batch + event: the mean, or the mean path of a chain."""
+    return q.mean
+
+
+def rate(q: Distribution, p: Distribution, z: Tensor, log_q: Tensor) -> Tensor:
+    """KL(q‖p) in nats, batch-shaped: exact where torch knows it, else one-sample at ``z``."""
+    try:
+        return kl_divergence(q, p)
+    except NotImplementedError:
+        return log_q - p.log_prob(z)
+
+
+def rate_per_coordinate(q: Distribution, p: Distribution) -> Tensor:
+    """``batch + (D,)``: the KL of each coordinate in nats, for two factorised distributions."""
+    if not (isinstance(q, Independent) and isinstance(p, Independent)):
+        raise NotImplementedError("the KL has no share per coordinate unless both factorise")
+    return kl_divergence(q.base_dist, p.base_dist)
+
+
+def responsibilities(p: MixtureSameFamily, z: Tensor) -> Tensor:
+    """p(c | z) of a mixture, ``(..., K)`` for ``z: (..., D)``: clustering is a question to it."""
+    log_joint = p.component_distribution.log_prob(z.unsqueeze(-2)) + p.mixture_distribution.logits
+    return log_joint.softmax(-1)

@@ -1,0 +1,78 @@
+"""Questions asked of any model: how likely, what latent, what picture."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, Independent
+
+from .distributions import diag_normal, draw
+from .protocol import LatentModel
+
+
+def log_weights(
+    model: LatentModel,
+    x: Tensor,
+    samples: int,
+    y: Tensor | None = None,
+    q: Distribution | None = None,
+) -> Tensor:
+    """``(samples, B)`` of log p(x, z) - log q(z | x) in nats, z ~ q (the encoder's by default)."""
+    q = model.encode(x, y) if q is None else q
+    z, log_q = draw(q, (samples,))
+    return model.decode(z, y).log_prob(x) + model.prior(y).log_prob(z) - log_q
+
+
+def log_likelihood(
+    model: LatentModel,
+    x: Tensor,
+    samples: int = 512,
+    y: Tensor | None = None,
+    q: Distribution | None = None,
+    chunk: int = 64,
+) -> Tensor:
+    """Importance-weighted lower bound on log p(x), ``(B,)`` nats (Burda et al. 2016).
+
+    ``samples=1`` is a one-sample ELBO. Memory holds ``chunk`` samples at a time.
+    """
+    parts = [
+        log_weights(model, x, min(chunk, samples - done), y, q).logsumexp(0)
+        for done in range(0, samples, chunk)
+    ]
+    return torch.stack(parts).logsumexp(0) - math.log(samples)
+
+
+def refine(
+    model: LatentModel,
+    x: Tensor,
+    steps: int = 50,
+    lr: float = 0.05,
+    samples: int = 8,
+    y: Tensor | None = None,
+) -> Independent:
+    """A Gaussian q fitted to this very x by ascending its ELBO from the encoder's guess.
+
+    Stochastic variational inference (Hoffman et al. 2013; Kim et al. 2018, arXiv:1802.02550).
+    Uses gradients of its own two tensors only: the shared model's ``.grad`` stays untouched.
+    """
+    with torch.no_grad():
+        z = draw(model.encode(x, y), (64,))[0]
+    loc = z.mean(0).clone().requires_grad_()
+    log_scale = z.std(0).log().clone().requires_grad_()
+    optimizer = torch.optim.Adam([loc, log_scale], lr=lr)
+    for _ in range(steps):
+        q = diag_normal(loc, log_scale.exp())
+        loss = -log_weights(model, x, samples, y, q).mean(0).sum()
+        loc.grad, log_scale.grad = torch.autograd.grad(loss, [loc, log_scale])
+        optimizer.step()
+    return diag_normal(loc.detach(), log_scale.exp().detach())
+
+
+def picture(p: Distribution) -> Tensor:
+    """``batch + (C, H, W)`` in [0, 1]: the mean if the likelihood has one, else a sample."""
+    try:
+        return p.mean
+    except NotImplementedError:
+        return p.sample()

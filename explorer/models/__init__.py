@@ -1,0 +1,6 @@
+"""The families. To add one: write its file, add its line."""
+
+from ..protocol import LatentModel
+from .vae import VAE
+
+FAMILIES: dict[str, type[LatentModel]] = {"vae": VAE}

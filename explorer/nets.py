@@ -1,0 +1,122 @@
+"""Building blocks that know nothing of probability."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Size, Tensor, nn
+
+
+def mlp(*sizes: int) -> nn.Sequential:
+    """``(..., sizes[0]) -> (..., sizes[-1])`` with ReLU between the linear layers."""
+    layers: list[nn.Module] = []
+    for a, b in pairwise(sizes[:-1]):
+        layers += [nn.Linear(a, b), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Linear(sizes[-2], sizes[-1]))
+
+
+class OverLeading(nn.Module):
+    """Lets a net written for ``(N, *event)`` take any leading dimensions."""
+
+    def __init__(self, net: nn.Module, event_dims: int) -> None:
+        super().__init__()
+        self.net, self.event_dims = net, event_dims
+
+    def forward(self, x: Tensor) -> Tensor:
+        lead = x.shape[: x.ndim - self.event_dims]
+        y = self.net(x.reshape(-1, *x.shape[len(lead) :]))
+        return y.reshape(*lead, *y.shape[1:])
+
+
+def gaussian(h: Tensor) -> tuple[Tensor, Tensor]:
+    """``(loc, scale)``: splits a head's output in two, the second half being log scale."""
+    loc, log_scale = h.chunk(2, -1)
+    return loc, log_scale.clamp(-8.0, 4.0).exp()
+
+
+def _norm(channels: int) -> nn.Sequential:
+    return nn.Sequential(nn.GroupNorm(8, channels), nn.SiLU(inplace=True))
+
+
+class Residual(nn.Module):
+    """``x + f(x)`` with one normalised 3x3 convolution, at the size of ``x``."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(_norm(channels), nn.Conv2d(channels, channels, 3, padding=1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.body(x)
+
+
+def halvings(height: int, width: int) -> int:
+    """How often a picture can be halved before a side is odd or no longer than 4 pixels."""
+    n = 0
+    while height % 2 == 0 and width % 2 == 0 and min(height, width) > 4:
+        height, width, n = height // 2, width // 2, n + 1
+    return n
+
+
+def channels_at(width: int, level: int) -> int:
+    """Channels after ``level`` halvings: doubling, but never more than 256."""
+    return min(256, width << level)
+
+
+def conv_encoder(shape: Size, width: int, out: int) -> nn.Sequential:
+    """``(N, C, H, W) -> (N, out)``: 4x4 convolutions of stride 2, then one linear head."""
+    c, h, w = shape
+    n = halvings(h, w)
+    layers: list[nn.Module] = []
+    for level in range(n):
+        d = channels_at(width, level)
+        layers += [nn.Conv2d(c, d, 4, stride=2, padding=1), _norm(d)]
+        c = d
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(c * (h >> n) * (w >> n), out))
+
+
+class _Double(nn.Module):
+    """Twice the size, ``d`` channels: pixel shuffle, so no checkerboard, then a 3x3 convolution."""
+
+    def __init__(self, c: int, d: int) -> None:
+        super().__init__()
+        self.net = nn.Sequential(
+            nn.Conv2d(c, 4 * d, 1),
+            nn.PixelShuffle(2),
+            _norm(d),
+            nn.Conv2d(d, d, 3, padding=1),
+            _norm(d),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(x)
+
+
+def conv_decoder(latent: int, shape: Size, width: int, residual: Sequence[int]) -> nn.Sequential:
+    """``(N, latent) -> (N, C, H, W)``; ``residual[k]`` extra blocks at the k-th coarsest size.
+
+    The capacity belongs at 4x4 to 16x16, where a parameter costs the fewest operations.
+    """
+    c, h, w = shape
+    n = halvings(h, w)
+    d = channels_at(width, n - 1)
+    layers: list[nn.Module] = [
+        nn.Linear(latent, d * (h >> n) * (w >> n)),
+        nn.Unflatten(-1, (d, h >> n, w >> n)),
+    ]
+    for level in range(n):
+        blocks = residual[level] if level < len(residual) else 0
+        layers += [Residual(d) for _ in range(blocks)]
+        if level < n - 1:
+            e = channels_at(width, n - 2 - level)
+            layers += [_Double(d, e)]
+            d = e
+    return nn.Sequential(*layers, nn.Conv2d(d, 4 * c, 3, padding=1), nn.PixelShuffle(2))
+
+
+def set_output_bias(net: nn.Module, logits: Tensor) -> None:
+    """Starts ``net``'s last linear layer at ``logits``: the mean picture before any training."""
+    last = [m for m in net.modules() if isinstance(m, nn.Linear)][-1]
+    with torch.no_grad():
+        last.bias.copy_(logits.flatten())

@@ -1,0 +1,75 @@
+"""What every model is: three conditional distributions over flat latents."""
+
+from __future__ import annotations
+
+import abc
+from dataclasses import dataclass
+from math import prod
+from typing import Any, ClassVar
+
+from torch import Size, Tensor, nn
+from torch.distributions import Distribution
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """The images a model was trained on. Pixels are float32 in [0, 1], channels first."""
+
+    name: str
+    channels: int
+    height: int
+    width: int
+    classes: tuple[str, ...] = ()
+
+    @property
+    def shape(self) -> Size:
+        """``(C, H, W)``."""
+        return Size([self.channels, self.height, self.width])
+
+    @property
+    def pixelated(self) -> bool:
+        """Whether a viewer should show crisp pixels: small grey pictures such as digits."""
+        return self.channels == 1 and self.height <= 32
+
+
+@dataclass(frozen=True)
+class Block:
+    """A named slice of the flat latent and the shape it unflattens to."""
+
+    name: str
+    shape: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        return prod(self.shape)
+
+
+class LatentModel(nn.Module, abc.ABC):
+    """p(z | y), q(z | x, y), p(x | z, y). Abstract; every family is a final subclass.
+
+    Attributes:
+        data: what ``x`` looks like.
+        blocks: named slices of the flat latent, outermost first.
+        Config: the frozen dataclass that, with ``data``, builds the family.
+    """
+
+    Config: ClassVar[type[Any]]
+    data: DataSpec
+    blocks: tuple[Block, ...]
+
+    @property
+    def latent_size(self) -> int:
+        """D, the length of the flat latent."""
+        return sum(block.size for block in self.blocks)
+
+    @abc.abstractmethod
+    def prior(self, y: Tensor | None = None) -> Distribution:
+        """p(z | y); event ``(D,)``, batch ``()`` or ``(B,)``."""
+
+    @abc.abstractmethod
+    def encode(self, x: Tensor, y: Tensor | None = None) -> Distribution:
+        """q(z | x, y) for ``x: (B, C, H, W)``; batch ``(B,)``, event ``(D,)``."""
+
+    @abc.abstractmethod
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Distribution:
+        """p(x | z, y) for ``z: (*S, B, D)``; batch ``(*S, B)``, event ``(C, H, W)``."""

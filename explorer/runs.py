@@ -1,0 +1,200 @@
+"""A training run is a folder. The trainer writes it, the UI reads it; nothing else passes between.
+
+    config.json          what to do                      launcher, once
+    status.json          where it stands                 trainer, replaced whole
+    metrics.jsonl        one record per log step         trainer, appended by line
+    samples/000500.png   what it looks like              trainer
+    checkpoints/000500/  a bundle and resume.safetensors trainer, published by one rename
+    data/                pictures somebody brought       launcher; goes when the run is deleted
+    stop                 "please stop"                   UI, by creating it
+    lock                 held while the trainer lives    trainer; the system drops it with it
+    log.txt              stdout and stderr               trainer
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+from filelock import FileLock, Timeout
+
+from .bundle import CARD, replace_whole
+from .errors import RunError
+
+ROOT = Path(__file__).parents[1]
+RUNS = Path(os.environ.get("LATENT_RUNS", ROOT / "runs"))
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+STOPPABLE = ("queued", "running")
+
+
+@dataclass(frozen=True)
+class Run:
+    folder: Path
+
+    @classmethod
+    def create(cls, name: str, config: Mapping[str, Any], private: bool = False) -> Run:
+        """A new queued run below RUNS. A private one has a name that cannot be guessed."""
+        token = f"-{secrets.token_urlsafe(12)}" if private else ""
+        slug = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")[:40] or "run"
+        stamp = time.strftime("%Y%m%d-%H%M%S")
+        for attempt in range(100):
+            suffix = f"-{attempt}" if attempt else ""
+            folder = RUNS / f"{'private-' if private else ''}{stamp}-{slug}{suffix}{token}"
+            try:
+                folder.mkdir(parents=True)
+                break
+            except FileExistsError:
+                continue
+        return cls.prepare(folder, config)
+
+    @classmethod
+    def prepare(cls, folder: Path, config: Mapping[str, Any]) -> Run:
+        """A queued run in ``folder``; refuses one that already holds a run."""
+        if (folder / "status.json").exists():
+            raise RunError(f"{folder} already holds a run. Resume it, or choose another folder.")
+        (folder / "samples").mkdir(parents=True, exist_ok=True)
+        replace_whole(folder / "config.json", json.dumps(dict(config), indent=1).encode())
+        run = cls(folder)
+        run.report("queued", 0)
+        return run
+
+    @classmethod
+    def find(cls, name: str) -> Run:
+        """The run of that name below RUNS; the name comes from a browser and is checked."""
+        if not NAME.fullmatch(name) or not (RUNS / name / "status.json").is_file():
+            raise RunError(f"There is no run called {name[:100]!r}. It may have been deleted.")
+        return cls(RUNS / name)
+
+    @classmethod
+    def listed(cls) -> list[Run]:
+        """The runs anybody may see, newest first."""
+        found = [p.parent for p in RUNS.glob("*/status.json")]
+        return [cls(f) for f in sorted(found, reverse=True) if not cls(f).private]
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def private(self) -> bool:
+        """Whether only who started it, or has its name, may see it."""
+        return self.name.startswith("private-")
+
+    # what the trainer reads and writes
+
+    def config(self) -> dict[str, Any]:
+        """What to do, as the launcher wrote it."""
+        try:
+            return json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            raise RunError(f"{self.name}: config.json is missing or damaged; start a new run.") from None
+
+    def lock(self) -> FileLock:
+        """Held by the trainer for as long as it lives; the system drops it with the process."""
+        return FileLock(self.folder / "lock", timeout=0.1, poll_interval=0.01)
+
+    def report(self, state: str, step: int, **more: Any) -> None:
+        """Replaces status.json."""
+        status = dict(state=state, step=step, pid=os.getpid(), at=time.time(), **more)
+        replace_whole(self.folder / "status.json", json.dumps(status).encode())
+
+    def stop_requested(self) -> bool:
+        return (self.folder / "stop").exists()
+
+    # what a launcher and a watcher do
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """The trainer as a process of its own, which outlives this one and yields to it."""
+        (self.folder / "stop").unlink(missing_ok=True)
+        detached: dict[str, Any] = (
+            dict(creationflags=subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW)
+            if sys.platform == "win32"
+            else dict(start_new_session=True)
+        )
+        with open(self.folder / "log.txt", "ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "train", "resume", str(self.folder.resolve())],
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "OMP_WAIT_POLICY": "passive"},
+                **detached,
+            )
+
+    def stop(self) -> None:
+        """Asks the trainer to end at its next step with a checkpoint."""
+        (self.folder / "stop").touch()
+
+    def alive(self) -> bool:
+        """Whether a trainer holds the lock."""
+        try:
+            with self.lock():
+                return False
+        except Timeout:
+            return True
+
+    def status(self) -> dict[str, Any]:
+        """status.json; a run whose trainer is gone without a word reads as ``died``."""
+        try:
+            status = json.loads((self.folder / "status.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            raise RunError(f"{self.name}: status.json is missing or damaged.") from None
+        if status["state"] in STOPPABLE and not self.alive() and not _starting(status):
+            status["state"] = "died"
+            status["error"] = (
+                "The trainer ended without a word: it was killed, ran out of memory, or the machine "
+                "went down. Its last checkpoint is kept; it can be resumed."
+            )
+        return status
+
+    def metrics(self, offset: int = 0) -> tuple[list[dict[str, float]], int]:
+        """Whole records after byte ``offset`` and the offset to ask from next time."""
+        try:
+            with open(self.folder / "metrics.jsonl", "rb") as file:
+                file.seek(offset)
+                chunk = file.read()
+        except FileNotFoundError:
+            return [], 0
+        whole = chunk[: chunk.rfind(b"\n") + 1]
+        return [json.loads(line) for line in whole.splitlines()], offset + len(whole)
+
+    def samples(self) -> list[Path]:
+        """Sample sheets, oldest first."""
+        return sorted((self.folder / "samples").glob("*.png"))
+
+    def checkpoint(self) -> Path | None:
+        """The newest complete checkpoint."""
+        complete = sorted((self.folder / "checkpoints").glob(f"*/{CARD}"))
+        return complete[-1].parent if complete else None
+
+    def delete(self) -> None:
+        """Removes the folder and every picture in it; a living trainer is ended first."""
+        self.stop()
+        self._end()
+        shutil.rmtree(self.folder)
+
+    def _end(self, patience: float = 10.0) -> None:
+        deadline = time.monotonic() + patience
+        while self.alive() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        if self.alive():
+            psutil.Process(self.status()["pid"]).kill()
+            while self.alive():
+                time.sleep(0.05)
+
+
+def _starting(status: Mapping[str, Any]) -> bool:
+    """Whether a queued run is young enough that its trainer may still be importing torch."""
+    return status["state"] == "queued" and time.time() - status["at"] < 60

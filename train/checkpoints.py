@@ -1,0 +1,88 @@
+"""Numbered checkpoints: a bundle to look at and all that is needed to go on as if never stopped."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from explorer import bundle
+from explorer.bundle import replace_whole
+from explorer.runs import Run
+
+if TYPE_CHECKING:
+    from .loop import Trainer
+
+RESUME = "resume.safetensors"
+
+
+def save(run: Run, trainer: Trainer) -> None:
+    """Publishes ``checkpoints/<step>`` by one rename, then lets the older ones go."""
+    if not all(p.isfinite().all() for p in trainer.average.parameters()):
+        raise FloatingPointError(
+            f"The training diverged: weights are not finite at step {trainer.step}. Its last good "
+            "checkpoint is kept; try a smaller learning rate."
+        )
+    root = run.folder / "checkpoints"
+    target = root / f"{trainer.step:06d}"
+    if target.exists():
+        return
+    root.mkdir(exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=".part-", dir=root))
+    save_file(_state(trainer), partial / RESUME)
+    bundle.save(partial, trainer.average.state_dict(), trainer.card)
+    partial.rename(target)
+    for old in [p for p in root.iterdir() if p != target]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def resume(run: Run, trainer: Trainer) -> None:
+    """Brings ``trainer`` to the run's last checkpoint, if any, and cuts metrics.jsonl back to it."""
+    folder = run.checkpoint()
+    if folder is not None:
+        _restore(trainer, load_file(folder / RESUME))
+    metrics = run.folder / "metrics.jsonl"
+    if metrics.exists():
+        lines = metrics.read_bytes().splitlines(keepends=True)
+        kept = [line for line in lines if line.endswith(b"\n") and json.loads(line)["step"] <= trainer.step]
+        replace_whole(metrics, b"".join(kept))
+
+
+def _state(trainer: Trainer) -> dict[str, Tensor]:
+    tensors = {"step": torch.tensor(trainer.step), "rng/cpu": torch.get_rng_state()}
+    if trainer.device.type == "cuda":
+        tensors["rng/cuda"] = torch.cuda.get_rng_state()
+    for phase, optimizer in zip(trainer.phases, trainer.optimizers, strict=True):
+        for name, value in phase.module.state_dict().items():
+            tensors[f"{phase.name}/weights/{name}"] = value
+        for k, moments in optimizer.state_dict()["state"].items():
+            for name, value in moments.items():
+                tensors[f"{phase.name}/adam/{k}/{name}"] = value
+    for name, value in trainer.average.state_dict().items():
+        tensors[f"average/{name}"] = value
+    # shared storage (the average may be the model) and strides are not safetensors' to keep
+    return {k: v.detach().to("cpu", copy=True).contiguous() for k, v in tensors.items()}
+
+
+def _restore(trainer: Trainer, tensors: dict[str, Tensor]) -> None:
+    def under(prefix: str) -> dict[str, Tensor]:
+        return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+    trainer.step = int(tensors["step"])
+    trainer.average.load_state_dict(under("average/"))
+    for phase, optimizer in zip(trainer.phases, trainer.optimizers, strict=True):
+        phase.module.load_state_dict(under(f"{phase.name}/weights/"))
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, value in under(f"{phase.name}/adam/").items():
+            k, name = key.split("/")
+            moments.setdefault(int(k), {})[name] = value
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
+    torch.set_rng_state(tensors["rng/cpu"])
+    if "rng/cuda" in tensors and trainer.device.type == "cuda":
+        torch.cuda.set_rng_state(tensors["rng/cuda"])

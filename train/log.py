@@ -1,0 +1,99 @@
+"""What a run tells while it trains: metrics, status, samples, and a bar on the terminal."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+
+import torch
+from torch import Tensor
+
+from explorer import images
+from explorer.bundle import replace_whole
+from explorer.distributions import centre
+from explorer.inference import picture
+from explorer.protocol import LatentModel
+from explorer.rng import seeded
+from explorer.runs import Run
+
+from .config import TrainConfig
+from .data import Dataset
+from .evaluate import quick
+
+SHOWN = 8  # pictures in a row of a sample sheet
+
+
+class Log:
+    """Sums terms where they live; reads them once per record, so that no step waits for one."""
+
+    def __init__(self, run: Run, total: int, quiet: bool) -> None:
+        self.run, self.total, self.quiet = run, total, quiet
+        self.sums: dict[str, Tensor] = {}
+        self.count = 0
+        self.began, self.first = time.monotonic(), -1
+        self.latest: dict[str, float] = {}
+
+    def add(self, terms: dict[str, Tensor]) -> None:
+        """Counts one step's terms in."""
+        for name, value in terms.items():
+            self.sums[name] = value if self.count == 0 else self.sums[name] + value
+        self.count += 1
+
+    def write(self, step: int, lr: float) -> None:
+        """One record of the means since the last; raises FloatingPointError if one diverged."""
+        means = {name: (value / self.count).item() for name, value in self.sums.items()}
+        if bad := [name for name, value in means.items() if not math.isfinite(value)]:
+            raise FloatingPointError(
+                f"The training diverged: {bad[0]} is {means[bad[0]]} at step {step}. Its last good "
+                "checkpoint is kept; try a smaller learning rate or clip gradients."
+            )
+        self._append(step, {**means, "lr": lr})
+        self.latest |= means
+        self.sums, self.count = {}, 0
+        self._report(step)
+
+    def held_out(self, step: int, model: LatentModel, data: Dataset, config: TrainConfig) -> None:
+        """A look at held-out pictures: a record, and a sheet of samples and reconstructions."""
+        record = quick(model, data.held, config)
+        self._append(step, record)
+        self.latest["held/elbo"] = record["held/elbo"]
+        sheet = images.sheet(images.to_pixels(portrait(model, data)), SHOWN, 2)
+        replace_whole(self.run.folder / "samples" / f"{step:06d}.png", images.png(sheet))
+        self._report(step)
+
+    def _append(self, step: int, values: dict[str, float | list[float]]) -> None:
+        with open(self.run.folder / "metrics.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, **values}) + "\n")
+
+    def _report(self, step: int) -> None:
+        now = time.monotonic()
+        if self.first < 0:
+            self.first, self.began = step, now
+        pace = (step - self.first) / (now - self.began) if step > self.first else 0.0
+        left = (self.total - step) / pace if pace else None
+        self.run.report("running", step, of=self.total, steps_per_second=pace, seconds_left=left)
+        if not self.quiet:
+            done = 30 * step // self.total
+            shown = "  ".join(f"{k} {self.latest[k]:.2f}" for k in ("elbo", "rate", "held/elbo") if k in self.latest)
+            end = "\n" if step == self.total else ""
+            minutes = f"{left / 60:.1f} min left" if left else ""
+            print(f"\r{'█' * done}{'·' * (30 - done)} {step}/{self.total}  {shown}  {minutes}   ", end=end, file=sys.stderr, flush=True)
+
+
+@torch.no_grad()
+def portrait(model: LatentModel, data: Dataset) -> Tensor:
+    """``(4 · SHOWN, C, H, W)``: two rows of samples, held-out pictures, their reconstructions.
+
+    The same noise and the same pictures every time, so that a viewer sees the model change.
+    """
+    device = next(model.parameters()).device
+    x = data.held.x[:SHOWN].to(device).float() / 255
+    y = None if data.held.y is None else data.held.y[:SHOWN].to(device)
+    with seeded(0):
+        prior = model.prior(y)
+        z = prior.sample((2,) if prior.batch_shape else (2 * SHOWN,)).reshape(-1, model.latent_size)
+        drawn = picture(model.decode(z, None if y is None else y.repeat(2)))
+        again = picture(model.decode(centre(model.encode(x, y)), y))
+    return torch.cat([drawn, x, again]).cpu()

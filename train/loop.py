@@ -1,0 +1,204 @@
+"""The one training loop: a run folder says what to do, and is told everything that happens."""
+
+from __future__ import annotations
+
+import copy
+import math
+import os
+import sys
+import time
+import traceback
+from dataclasses import dataclass
+
+import psutil
+import torch
+from filelock import Timeout
+from torch import Tensor, nn
+
+from explorer import bundle
+from explorer.bundle import Card
+from explorer.device import resolve
+from explorer.errors import ExplorerError, RunError
+from explorer.protocol import LatentModel
+from explorer.runs import Run
+
+from . import batches, checkpoints
+from .config import TrainConfig
+from .data import DATASETS, Dataset
+from .log import Log
+from .objectives import OBJECTIVES, Phase
+
+
+@dataclass
+class Trainer:
+    """What one run holds in memory, and what a checkpoint must bring back."""
+
+    config: TrainConfig
+    data: Dataset
+    card: Card
+    model: LatentModel
+    average: LatentModel  # follows the model's weights; the model itself where ema is 0
+    phases: list[Phase]
+    optimizers: list[torch.optim.Optimizer]
+    device: torch.device
+    step: int = 0
+
+    @property
+    def total(self) -> int:
+        """Steps in the whole run."""
+        return self.config.epochs * batches.per_epoch(len(self.data.train.x), self.config.batch)
+
+
+def train(run: Run, quiet: bool = False) -> str:
+    """Runs or resumes ``run`` to its end; returns the state it ended in.
+
+    Raises RunError when another trainer holds the folder. Whatever else goes wrong is told in
+    status.json, with the last good checkpoint kept.
+    """
+    try:
+        with run.lock():
+            return _train(run, quiet)
+    except Timeout:
+        raise RunError(f"{run.name} is being trained already; watch it, or stop it first.") from None
+
+
+def _train(run: Run, quiet: bool) -> str:
+    step, trainer = 0, None
+    try:
+        config = TrainConfig.from_dict(run.config(), run.name)
+        _yield_to_others(config)
+        run.report("running", 0, note="reading the data")
+        trainer = prepare(config)
+        checkpoints.resume(run, trainer)
+        state = _loop(run, trainer, quiet)
+        run.report(state, trainer.step, of=trainer.total)
+        return state
+    except (ExplorerError, FloatingPointError, OSError, MemoryError) as error:
+        step = trainer.step if trainer else step
+        run.report("failed", step, of=trainer.total if trainer else 0, error=_sentence(error))
+        print(f"{run.name} failed: {_sentence(error)}", file=sys.stderr)
+        return "failed"
+    except BaseException as error:
+        step = trainer.step if trainer else step
+        run.report("failed", step, error=f"{type(error).__name__}: {error}")
+        traceback.print_exc()
+        raise
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, MemoryError):
+        return "The machine ran out of memory; choose a smaller batch or model."
+    if isinstance(error, OSError) and error.errno == 28:
+        return "The disk is full. Make room and resume; the last checkpoint is kept."
+    return str(error)
+
+
+def _yield_to_others(config: TrainConfig) -> None:
+    """Dragging comes first: fewer threads than cores, and a low priority."""
+    torch.set_num_threads(config.threads or max(1, (os.cpu_count() or 2) - 1))
+    me = psutil.Process()
+    me.nice(psutil.BELOW_NORMAL_PRIORITY_CLASS if sys.platform == "win32" else max(5, me.nice()))
+
+
+def prepare(config: TrainConfig) -> Trainer:
+    """A trainer at step 0, everything in it a function of ``config``."""
+    if config.dataset not in DATASETS:
+        raise RunError(f"Unknown data set {config.dataset!r}; known: {', '.join(DATASETS)}.")
+    if config.objective not in OBJECTIVES:
+        raise RunError(f"Unknown objective {config.objective!r}; known: {', '.join(OBJECTIVES)}.")
+    torch.manual_seed(config.seed)
+    device = torch.device(resolve(config.device))
+    data = DATASETS[config.dataset](**config.data)
+    batches.check(config, data)
+    card = _card(config, data)
+    model = bundle.build(card)
+    batches.start_at_mean(model, data.train.x)
+    model = model.to(device, memory_format=torch.channels_last)
+    objective = OBJECTIVES[config.objective](**config.terms)
+    bundle.check_fields(objective)
+    phases = objective.phases(model)
+    for phase in phases:
+        phase.module.to(device)
+    adam = [
+        torch.optim.Adam(p.module.parameters(), lr=config.lr, betas=(0.9, 0.99), fused=True)
+        for p in phases
+    ]
+    average = copy.deepcopy(model).requires_grad_(False) if config.ema else model
+    return Trainer(config, data, card, model, average, phases, adam, device)
+
+
+def _card(config: TrainConfig, data: Dataset) -> Card:
+    return Card(
+        name=config.name,
+        title=config.title or config.name,
+        family=config.family,
+        config=config.model,
+        data=data.spec,
+        training=config.as_dict(),
+        notes=config.notes,
+        provenance=dict(
+            data=data.spec.name,
+            licence=data.licence,
+            credit=data.credit,
+            seed=str(config.seed),
+            torch=torch.__version__,
+            date=time.strftime("%Y-%m-%d"),
+        ),
+    )
+
+
+def _loop(run: Run, trainer: Trainer, quiet: bool) -> str:
+    config, log = trainer.config, Log(run, trainer.total, quiet)
+    while trainer.step < trainer.total:
+        if run.stop_requested():
+            checkpoints.save(run, trainer)
+            return "stopped"
+        x, y = batches.batch(trainer.data.train, config, trainer.step, trainer.device)
+        lr = _schedule(trainer)
+        log.add(_update(trainer, x, y))
+        _follow(trainer)
+        trainer.step += 1
+
+        step, last = trainer.step, trainer.step == trainer.total
+        if step % config.log_every == 0 or step == 1 or last:
+            log.write(step, lr)
+        if step % config.evaluate_every == 0 or step == config.log_every or last:
+            log.held_out(step, trainer.average, trainer.data, config)
+        if step % config.checkpoint_every == 0 or step == config.log_every or last:
+            checkpoints.save(run, trainer)
+    return "done"
+
+
+def _update(trainer: Trainer, x: Tensor, y: Tensor | None) -> dict[str, Tensor]:
+    """The whole training step, adversarial or not; every phase's terms by name."""
+    seen: dict[str, Tensor] = {}
+    for k, (phase, optimizer) in enumerate(zip(trainer.phases, trainer.optimizers, strict=True)):
+        terms = phase.loss(x, y, trainer.step)
+        optimizer.zero_grad()
+        terms["loss"].backward()
+        if trainer.config.clip:
+            nn.utils.clip_grad_norm_(phase.module.parameters(), trainer.config.clip)
+        optimizer.step()
+        seen |= {f"{phase.name}/{n}" if k else n: value.detach() for n, value in terms.items()}
+    return seen
+
+
+def _schedule(trainer: Trainer) -> float:
+    """Sets and returns this step's learning rate: constant, or a cosine down to a hundredth."""
+    cosine = 0.505 + 0.495 * math.cos(math.pi * trainer.step / trainer.total)
+    lr = trainer.config.lr * (cosine if trainer.config.schedule == "cosine" else 1.0)
+    for optimizer in trainer.optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = lr
+    return lr
+
+
+@torch.no_grad()
+def _follow(trainer: Trainer) -> None:
+    """Moves the average of the weights one step towards them."""
+    if trainer.config.ema:
+        # a young average follows fast, or the first checkpoint would show the untrained model
+        decay = min(trainer.config.ema, (1 + trainer.step) / (10 + trainer.step))
+        pairs = zip(trainer.average.parameters(), trainer.model.parameters(), strict=True)
+        averages, weights = zip(*pairs, strict=True)
+        torch._foreach_lerp_(averages, weights, 1 - decay)

@@ -1,0 +1,99 @@
+"""What is maximised. An objective yields phases; a phase is a module and a loss for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from explorer.distributions import draw, rate, rate_per_coordinate
+from explorer.protocol import LatentModel
+
+Terms = dict[str, Tensor]
+
+
+@dataclass
+class Phase:
+    """One optimiser step per batch: ``loss(x, y, step)`` gives terms, ``terms["loss"]`` falls.
+
+    ``module`` owns what the step changes, so that a critic or a multiplier is saved with it.
+    """
+
+    name: str
+    module: nn.Module
+    loss: Callable[[Tensor, Tensor | None, int], Terms]
+
+
+class Objective(Protocol):
+    def phases(self, model: LatentModel) -> list[Phase]: ...
+
+
+@dataclass(frozen=True)
+class ELBO:
+    """The evidence lower bound, E log p(x|z) - beta KL(q(z|x) ‖ p(z)), in nats per picture.
+
+    ``beta`` other than 1 is the beta-VAE (Higgins et al. 2017). ``warmup`` lets beta rise from 0
+    (Sønderby et al. 2016), ``free_bits`` spends that many nats of every coordinate for nothing
+    (Kingma et al. 2016, with the batch mean), ``hold_rate`` keeps the KL at a number of nats by
+    treating beta as a Lagrange multiplier (Rezende & Viola 2018, arXiv:1810.00597).
+    """
+
+    beta: float = field(default=1.0, metadata=dict(range=(0.0, 1000.0), help="weight of the KL"))
+    warmup: int = field(
+        default=0, metadata=dict(range=(0, 10**6), help="steps over which beta rises from 0")
+    )
+    free_bits: float = field(
+        default=0.0, metadata=dict(range=(0.0, 10.0), help="nats per coordinate that cost nothing")
+    )
+    hold_rate: float = field(
+        default=0.0, metadata=dict(range=(0.0, 1e5), help="nats at which the KL is held; 0 is off")
+    )
+
+    def phases(self, model: LatentModel) -> list[Phase]:
+        held = _Multiplier(self.beta) if self.hold_rate else None
+
+        def loss(x: Tensor, y: Tensor | None, step: int) -> Terms:
+            q, p = model.encode(x, y), model.prior(y)
+            z, log_q = draw(q)
+            distortion = -model.decode(z, y).log_prob(x).mean()
+            kl = rate(q, p, z, log_q).mean()
+            if held is not None:
+                beta = held.beta()
+                # down the gradient of this, the model sees beta·KL and log beta climbs while
+                # the KL is above what it may be
+                price = beta.detach() * kl - beta * (kl.detach() - self.hold_rate)
+            else:
+                beta = kl.new_tensor(self.beta * min(1.0, (step + 1) / max(1, self.warmup)))
+                price = beta * (self._counted(q, p) if self.free_bits else kl)
+            return dict(
+                loss=distortion + price,
+                distortion=distortion,
+                rate=kl,
+                elbo=-distortion - kl,
+                beta=beta.detach(),
+            )
+
+        module = nn.ModuleList([model]) if held is None else nn.ModuleList([model, held])
+        return [Phase("vae", module, loss)]
+
+    def _counted(self, q: Distribution, p: Distribution) -> Tensor:
+        """``()``: the batch's mean KL, no coordinate counted below ``free_bits``."""
+        return rate_per_coordinate(q, p).mean(0).clamp(min=self.free_bits).sum()
+
+
+class _Multiplier(nn.Module):
+    """A positive Lagrange multiplier, learned by the optimiser of the model it restrains."""
+
+    def __init__(self, start: float) -> None:
+        super().__init__()
+        self.log_beta = nn.Parameter(torch.tensor(float(start)).log())
+
+    def beta(self) -> Tensor:
+        return self.log_beta.exp()
+
+
+OBJECTIVES: dict[str, type[Objective]] = {"elbo": ELBO}
