@@ -1,0 +1,183 @@
+"""Builds what a bundle knows of its latent space, from held-out pictures; UMAP runs here only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.distributions import Independent
+
+from explorer import atlas, bundle, ops
+from explorer.atlas import Atlas, Direction
+from explorer.distributions import centre, rate
+from explorer.inference import picture
+from explorer.protocol import LatentModel
+from explorer.rng import seeded
+
+from .config import TrainConfig
+from .data import DATASETS, ATTRIBUTES, Attribute, Dataset, Split
+
+COMPONENTS = 10  # of the mixture fitted to the aggregate posterior
+DIALS = 20  # visual axes kept
+PROBES = 200  # latents at which the decoder's response is measured
+
+
+def build(folder: Path) -> Atlas:
+    """The atlas of a bundle, written beside its weights, the card's hashes brought up to date."""
+    model, card = bundle.load(folder)
+    config = TrainConfig.from_dict(card.training, card.name)
+    data = DATASETS[config.dataset](**config.data)
+    made = chart(model, data, config.seed)
+    atlas.save(folder, made)
+    bundle.write_card(folder, card)
+    return made
+
+
+@torch.no_grad()
+def chart(model: LatentModel, data: Dataset, seed: int) -> Atlas:
+    """Latents, density, dials, maps and attribute directions of ``model`` on ``data``."""
+    z, kl, error = encoded(model, data.held)
+    known, _, _ = encoded(model, data.train)
+    weights, loc, scale = mixture(known, seed)
+    return Atlas(
+        latents=z,
+        kl=kl,
+        error=error,
+        axes=visual_axes(model, known, seed),
+        weights=weights,
+        loc=loc,
+        scale=scale,
+        labels=data.held.y,
+        maps={"pca": flat(z), "umap": umap(z, seed)},
+        attributes=data.held.attributes,
+        directions=directions(known, data.train.attributes, z, data.held.attributes),
+    )
+
+
+@torch.no_grad()
+def encoded(model: LatentModel, split: Split, chunk: int = 500) -> tuple[Tensor, Tensor, Tensor]:
+    """``(N, D)`` posterior centres, ``(N,)`` KL in nats, ``(N,)`` squared error per pixel."""
+    parts = []
+    for start in range(0, len(split.x), chunk):
+        x = split.x[start : start + chunk].float() / 255
+        y = None if split.y is None else split.y[start : start + chunk]
+        q = model.encode(x, y)
+        z = centre(q)
+        kl = rate(q, model.prior(y), z, q.log_prob(z))
+        error = (picture(model.decode(z, y)) - x).square().flatten(1).mean(1)
+        parts.append((z, kl, error))
+    z, kl, error = (torch.cat(column) for column in zip(*parts, strict=True))
+    return z, kl, error
+
+
+def mixture(z: Tensor, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Weights ``(M,)``, centres and spreads ``(M, D)`` of a diagonal Gaussian mixture of ``z``.
+
+    The density after the fact of Ghosh et al. 2020 (arXiv:1903.12436): better samples than N(0, I)
+    where the aggregate posterior is not the prior.
+    """
+    from sklearn.mixture import GaussianMixture
+
+    fit = GaussianMixture(COMPONENTS, covariance_type="diag", random_state=seed, reg_covar=1e-4)
+    fit.fit(z.double().numpy())
+    parts = (fit.weights_, fit.means_, np.sqrt(fit.covariances_))
+    weights, loc, scale = (torch.from_numpy(p).float() for p in parts)
+    return weights, loc, scale
+
+
+@torch.no_grad()
+def visual_axes(model: LatentModel, z: Tensor, seed: int, step: float = 0.5) -> Tensor:
+    """``(K, D)``: directions by how much they change a picture, each one spread of the data long.
+
+    The eigenvectors of E[J'J], J the decoder's Jacobian in blurred pixels over whitened latents,
+    by central differences of half a spread at PROBES latents.
+    """
+    mean = z.mean(0)
+    covariance = (z - mean).T @ (z - mean) / (len(z) - 1)
+    values, vectors = torch.linalg.eigh(covariance)
+    root = vectors * values.clamp(min=1e-6).sqrt()  # (D, D): whitened -> latent
+    with seeded(seed):
+        at = z[torch.randperm(len(z))[:PROBES]]
+    gram = torch.zeros(len(mean), len(mean), dtype=torch.float64)
+    for point in at:
+        ahead = blurred(picture(model.decode(point + step * root.T)))
+        behind = blurred(picture(model.decode(point - step * root.T)))
+        slope = (ahead - behind) / (2 * step)
+        gram += (slope @ slope.T).double()
+    order = torch.linalg.eigh(gram).eigenvectors.flip(-1).float()  # most visible first
+    axes = (root @ order).T[:DIALS]
+    # a sign of its own: brighter to the right, so that a rebuilt atlas turns no dial around
+    change = torch.stack([_brightness(model, mean, axis) for axis in axes])
+    return axes * torch.where(change < 0, -1.0, 1.0)[:, None]
+
+
+def _brightness(model: LatentModel, z: Tensor, axis: Tensor) -> Tensor:
+    pair = picture(model.decode(torch.stack([z - axis, z + axis]))).flatten(1).mean(1)
+    return pair[1] - pair[0]
+
+
+def blurred(x: Tensor) -> Tensor:
+    """``(n, P)``: luminance at a quarter of the size, where the eye compares pictures."""
+    grey = x.mean(1, keepdim=True)
+    side = max(1, x.shape[-1] // 16)
+    return torch.nn.functional.avg_pool2d(grey, side).flatten(1)
+
+
+def flat(z: Tensor) -> Tensor:
+    """``(N, 2)``: the plane of the two principal axes, in spreads; two latents are a map already."""
+    if z.shape[1] == 2:
+        return z.clone()
+    mean, axes = ops.principal_axes(z)
+    top = axes[:2]
+    return (z - mean) @ top.T / top.square().sum(1)
+
+
+def umap(z: Tensor, seed: int) -> Tensor:
+    """``(N, 2)``: UMAP of ``z`` (McInnes et al. 2018); its distances are not latent distances."""
+    import umap as umap_learn
+
+    fit = umap_learn.UMAP(n_neighbors=15, min_dist=0.1, random_state=seed, n_jobs=1)
+    return torch.from_numpy(fit.fit_transform(z.numpy()).astype(np.float32))
+
+
+def directions(
+    z: Tensor, known: dict[str, Tensor], held: Tensor, truth: dict[str, Tensor]
+) -> dict[str, Direction]:
+    """A direction per attribute, from the training latents, judged on the held-out ones."""
+    return {
+        a.name: _direction(a, z, known, held, truth) for a in ATTRIBUTES if a.name in known
+    }
+
+
+def _direction(a: Attribute, z: Tensor, known: dict[str, Tensor], held: Tensor, truth: dict[str, Tensor]) -> Direction:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import roc_auc_score
+
+    def sides(values: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Which pictures clearly show the attribute or clearly do not, and which of the two."""
+        value = values[a.name]
+        low, high = (value.nanquantile(q).item() for q in (0.3, 0.7)) if a.bounds is None else a.bounds
+        return (value <= low) | (value >= high), value >= high
+
+    clear, has = sides(known)
+    spread = z.std(0).clamp(min=1e-6)
+    fit = LogisticRegression(C=0.05, max_iter=500).fit((z[clear] / spread).numpy(), has[clear].numpy())
+    normal = torch.from_numpy(fit.coef_[0]).float() / spread
+    threshold = -float(fit.intercept_[0])
+
+    nuisance = torch.stack([known[n] for n in a.apart_from], 1) if a.apart_from else None
+    if a.bounds is None:
+        usable = clear | ~clear
+        move = ops.slope_direction(z[usable], known[a.name][usable], nuisance)
+    else:
+        balance = (known["gender"] > 0.5) if "gender" in known and a.name != "gender" else None
+        move = ops.attribute_direction(z[clear], has[clear], None if balance is None else balance[clear])
+    # one unit flips the attribute for half of those without it
+    short = threshold - z[clear & ~has] @ normal
+    move = move * (short.median() / (move @ normal))
+
+    seen, shows = sides(truth)
+    auc = roc_auc_score(shows[seen].numpy(), (held[seen] @ normal).numpy())
+    return Direction(move, normal, threshold, float(auc))
