@@ -67,7 +67,7 @@ def batch(
 
 
 def augmented(x: Tensor, photo: bool) -> Tensor:
-    """Half of ``x: (B, C, H, W)`` mirrored; ``photo``: also shifted by up to 2 %, relit by 8 %."""
+    """Half of ``x: (B, C, H, W)`` mirrored; ``photo``: also shifted by up to 2 %, relit by 5 %."""
     mirrored = torch.rand(len(x), 1, 1, 1, device=x.device) < 0.5
     x = torch.where(mirrored, x.flip(-1), x)
     if not photo:
@@ -76,6 +76,6 @@ def augmented(x: Tensor, photo: bool) -> Tensor:
     dy, dx = torch.randint(0, 2 * reach + 1, (2,)).tolist()
     padded = nn.functional.pad(x, (reach,) * 4, mode="replicate")
     x = padded[..., dy : dy + x.shape[-2], dx : dx + x.shape[-1]]
-    gain = 1 + 0.08 * torch.randn(len(x), 1, 1, 1, device=x.device)
-    tint = 1 + 0.02 * torch.randn(len(x), x.shape[1], 1, 1, device=x.device)
+    gain = 1 + 0.05 * torch.randn(len(x), 1, 1, 1, device=x.device)
+    tint = 1 + 0.01 * torch.randn(len(x), x.shape[1], 1, 1, device=x.device)
     return (x * gain * tint).clamp_(0, 1)

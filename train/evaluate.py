@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
+import sys
+from pathlib import Path
+
 import torch
 from torch import Tensor
 
-from explorer.distributions import draw, rate, rate_per_coordinate
+from explorer import atlas, bundle
+from explorer.bundle import Card, Metric
+from explorer.distributions import centre, draw, rate, rate_per_coordinate
+from explorer.inference import log_likelihood, log_weights, picture
 from explorer.protocol import LatentModel
 from explorer.rng import seeded
 
 from .config import TrainConfig
-from .data import Split
+from .data import DATASETS, Dataset, Split
 
 LOOK = 512  # held-out pictures in a quick look
+ELBO_SAMPLES = 32
+ACTIVE = 0.01  # a unit is active where its mean varies more than this (Burda et al. 2016)
 
 
 @torch.no_grad()
@@ -34,7 +44,9 @@ def quick(model: LatentModel, held: Split, config: TrainConfig) -> dict[str, flo
     }
 
 
-def seen(split: Split, config: TrainConfig, part: slice, device: torch.device) -> tuple[Tensor, Tensor | None]:
+def seen(
+    split: Split, config: TrainConfig, part: slice, device: torch.device
+) -> tuple[Tensor, Tensor | None]:
     """Pictures as the likelihood wants them, never augmented; binarised with a fixed seed."""
     x = split.x[part].to(device).float() / 255
     y = None if split.y is None else split.y[part].to(device)
@@ -42,3 +54,88 @@ def seen(split: Split, config: TrainConfig, part: slice, device: torch.device) -
         with seeded(part.start or 0):
             x = torch.bernoulli(x)
     return x, y
+
+
+def evaluate(folder: Path, k: int = 5000, n: int | None = None) -> Card:
+    """Measures a bundle on its held-out pictures, prints the table, and writes it on the card.
+
+    Arguments:
+        k: importance samples in the log-likelihood.
+        n: pictures that the log-likelihood is taken over; all of them by default.
+    """
+    model, card = bundle.load(folder)
+    config = TrainConfig.from_dict(card.training, card.name)
+    data = DATASETS[config.dataset](**config.data)
+    metrics = measure(model, data, config, k, n)
+    known = atlas.load(folder, card.files.get(bundle.ATLAS))
+    if known is not None:
+        metrics += [_auc(name, d.auc, known) for name, d in known.directions.items()]
+    for metric in metrics:
+        error = f" ± {metric.error:.2f}" if metric.error is not None else ""
+        print(f"{metric.name:22} {metric.value:10.4g}{error} {metric.unit:8} {metric.protocol}")
+    return bundle.write_card(folder, dataclasses.replace(card, metrics=tuple(metrics)))
+
+
+def _auc(name: str, value: float, known: atlas.Atlas) -> Metric:
+    protocol = "held-out pictures that clearly have or lack it, linear on the posterior mean"
+    return Metric(f"auc/{name}", value, "", protocol, len(known.latents))
+
+
+@torch.no_grad()
+def measure(
+    model: LatentModel, data: Dataset, config: TrainConfig, k: int, n: int | None, chunk: int = 100
+) -> list[Metric]:
+    """Bound, log-likelihood, rate, active units and squared error on held-out pictures."""
+    held, device = data.held, next(model.parameters()).device
+    total, some = len(held.x), min(n or len(held.x), len(held.x))
+    elbo, likelihood, rates, centres, error = [], [], [], [], []
+    for start in range(0, total, chunk):
+        part = slice(start, min(start + chunk, total))
+        x, y = seen(held, config, part, device)
+        with seeded(start):
+            q = model.encode(x, y)
+            z, log_q = draw(q)
+            rates.append(rate(q, model.prior(y), z, log_q))
+            centres.append(centre(q))
+            elbo.append(log_weights(model, x, ELBO_SAMPLES, y).mean(0))
+            if start < some:
+                kept = slice(0, some - start)
+                likelihood.append(log_likelihood(model, x[kept], k, None if y is None else y[kept]))
+        grey = held.x[part].to(device).float() / 255
+        again = picture(model.decode(centre(model.encode(grey, y)), y))
+        error.append((again - grey).square().flatten(1).mean(1))
+        print(f"\r{part.stop}/{total}", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+
+    mean_picture = data.train.x.float().mean(0) / 255
+    blank = (held.x.float() / 255 - mean_picture).square().mean().item()
+    where = f"{data.spec.name}, held-out"
+    if config.binarise == "dynamic":
+        where += ", dynamically binarised (seeded)"
+    units = torch.cat(centres).var(0)
+    return [
+        _nats("elbo", torch.cat(elbo), f"{where}, {ELBO_SAMPLES} samples each"),
+        _nats("log_likelihood", torch.cat(likelihood), f"{where}, importance-weighted, K = {k}"),
+        _nats("rate", torch.cat(rates), f"{where}, KL(q(z|x) ‖ p(z))"),
+        Metric(
+            "active_units",
+            float((units > ACTIVE).sum()),
+            f"of {model.latent_size}",
+            f"{where}, variance of the posterior mean above {ACTIVE}",
+            total,
+        ),
+        Metric(
+            "squared_error",
+            torch.cat(error).mean().item() / blank,
+            "of the mean picture's",
+            f"{where}, grey or colour values, reconstruction from the posterior centre; the mean "
+            f"picture's error is {blank:.4f}",
+            total,
+            torch.cat(error).std().item() / math.sqrt(total) / blank,
+        ),
+    ]
+
+
+def _nats(name: str, values: Tensor, protocol: str) -> Metric:
+    error = (values.std() / math.sqrt(len(values))).item()
+    return Metric(name, values.mean().item(), "nats", protocol, len(values), error)
