@@ -1,0 +1,64 @@
+// From a class to what Streamlit mounts.
+//
+// Streamlit calls the default export again, on the same element, whenever data or theme change,
+// and its return value once, at the end. An exception in it ends the part for good, so none leaves.
+
+import { unpack } from "./bytes.js";
+
+const sheets = new Map();
+
+/** Loads a stylesheet into a shadow root (or document); resolves when it applies. */
+async function style(root, url) {
+  if (!sheets.has(url)) {
+    const sheet = new CSSStyleSheet();
+    sheets.set(url, fetch(url).then((answer) => answer.text()).then((text) => sheet.replace(text)));
+  }
+  const sheet = await sheets.get(url);
+  if (!root.adoptedStyleSheets.includes(sheet)) root.adoptedStyleSheets.push(sheet);
+}
+
+/**
+ * The default export for a class with
+ *   constructor(element)            builds its elements below `element`
+ *   update({ header, body })        takes new data; called first of all, never twice with equal data
+ *   restyle()                       colours may have changed
+ *   close()                         lets go of sockets, observers, timers
+ * It is given `send(state, value)`, which reaches Python and reruns the page.
+ */
+export function mount(Part, ...stylesheets) {
+  const parts = new WeakMap();
+
+  async function build(parentElement) {
+    const root = parentElement.getRootNode();
+    await Promise.all(stylesheets.map((url) => style(root, url)));
+    parentElement.querySelector("[data-waiting]")?.remove();
+    const element = document.createElement("div");
+    element.className = "part";
+    parentElement.append(element);
+    return { part: new Part(element), data: null };
+  }
+
+  return async ({ data, parentElement, setStateValue }) => {
+    try {
+      if (!parts.has(parentElement)) parts.set(parentElement, build(parentElement));
+      const mounted = await parts.get(parentElement);
+      mounted.part.send = setStateValue;
+      if (!mounted.data || !same(mounted.data, data)) {
+        mounted.data = data;
+        mounted.part.update(unpack(data));
+      }
+      mounted.part.restyle?.();
+      return () => {
+        if (!parts.delete(parentElement)) return;
+        mounted.part.close?.();
+      };
+    } catch (error) {
+      console.error(error);
+      return () => {};
+    }
+  };
+}
+
+function same(a, b) {
+  return a.byteLength === b.byteLength && a.every((value, k) => value === b[k]);
+}

@@ -1,0 +1,316 @@
+"""The decode service: right pictures for good questions, words for bad ones, nothing for strangers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+from pathlib import Path
+from typing import Any
+
+import anyio
+import numpy as np
+import pytest
+import torch
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.testclient import TestClient, WebSocketTestSession
+from starlette.websockets import WebSocketDisconnect
+
+from explorer import atlas, bundle, guard, live
+from explorer.models import FAMILIES
+from explorer.protocol import DataSpec
+from explorer.runs import Run
+from explorer.shelf import SHELF, Opened
+
+URL = "ws://localhost/api/decode"
+D = 3
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Opened:
+    """A small random model of 4x6 RGB pictures with an atlas."""
+    folder = tmp_path_factory.mktemp("bundles") / "toy"
+    config = {"latent": D, "hidden": 16, "likelihood": "gaussian"}
+    card = bundle.Card("toy", "vae", config, DataSpec("toy", 3, 4, 6))
+    torch.manual_seed(0)
+    model = bundle.build(card)
+    # an untrained decoder answers grey to everything: make latents matter
+    state = {name: 3 * value for name, value in model.state_dict().items()}
+    card = bundle.save(folder, state, card)
+    z = torch.randn(20, D)
+    known = atlas.Atlas(
+        latents=z,
+        kl=torch.ones(20),
+        error=torch.ones(20),
+        axes=torch.eye(D),
+        weights=torch.ones(1),
+        loc=torch.zeros(1, D),
+        scale=torch.ones(1, D),
+        maps={"pca": z[:, :2].contiguous()},
+    )
+    atlas.save(folder, known)
+    bundle.write_card(folder, card)
+    return SHELF.open(folder, "cpu")
+
+
+@pytest.fixture(scope="module")
+def client():
+    app = Starlette(routes=live.ROUTES, middleware=[Middleware(guard.Guard)])
+    with TestClient(app, client=("127.0.0.1", 50000)) as client:
+        yield client
+
+
+def ask(session: WebSocketTestSession, **question: Any) -> tuple[dict[str, Any], np.ndarray]:
+    session.send_text(json.dumps({"stamp": 1, **question}))
+    return parse(session.receive_bytes())
+
+
+def parse(message: bytes) -> tuple[dict[str, Any], np.ndarray]:
+    length = int.from_bytes(message[:4], "little")
+    header = json.loads(message[4 : 4 + length])
+    pixels = np.frombuffer(message[4 + length :], np.uint8)
+    if "error" in header:
+        return header, pixels
+    return header, pixels.reshape(
+        header["n"], header["height"], header["width"], header["channels"]
+    )
+
+
+def truth(opened: Opened, z: torch.Tensor) -> np.ndarray:
+    with torch.no_grad():
+        return 255 * opened.model.decode(z).mean.clamp(0, 1).permute(0, 2, 3, 1).numpy()
+
+
+def test_pictures_are_those_of_the_model(client: TestClient, opened: Opened) -> None:
+    z = torch.randn(70, D)  # more than one chunk
+    with client.websocket_connect(URL) as session:
+        header, pixels = ask(session, model=opened.key, z=z.tolist())
+    assert header["stamp"] == 1 and header["n"] == 70
+    assert header["generation"] == opened.generation
+    assert np.abs(pixels - truth(opened, z)).max() <= 1
+    assert pixels.std() > 5
+    assert np.allclose(header["typicality"], opened.atlas.typicality(z), atol=1e-3)
+    assert header["nearest"] == opened.atlas.nearest(z).tolist()
+
+
+def test_a_known_latent_and_its_place_on_the_map_give_the_same_picture(
+    client: TestClient, opened: Opened
+) -> None:
+    with client.websocket_connect(URL) as session:
+        _, by_index = ask(session, model=opened.key, index=4)
+        place = opened.atlas.maps["pca"][4].tolist()
+        _, by_place = ask(session, model=opened.key, near={"map": "pca", "xy": place})
+    assert np.abs(by_index - truth(opened, opened.atlas.latents[4:5])).max() <= 1
+    assert np.abs(by_index.astype(int) - by_place).max() <= 1
+
+
+NUMBER = [[0.0] * D]
+BAD = {
+    "unknown model": dict(model="nobody's", z=NUMBER),
+    "path for a model": dict(model="../../etc", z=NUMBER),
+    "no model": dict(model=None, z=NUMBER),
+    "model is a number": dict(model=3, z=NUMBER),
+    "nothing asked": dict(),
+    "two things asked": dict(z=NUMBER, index=1),
+    "wrong D": dict(z=[[0.0] * (D + 1)]),
+    "ragged": dict(z=[[0.0] * D, [0.0]]),
+    "no latent": dict(z=[]),
+    "empty latent": dict(z=[[]]),
+    "one latent without its list": dict(z=[0.0] * D),
+    "words": dict(z=[["a"] * D]),
+    "huge number": dict(z=[[1e9] * D]),
+    "number beyond floats": dict(z=[[10**400] * D]),
+    "too many": dict(z=[[0.0] * D] * (live.MOST_LATENTS + 1)),
+    "index too large": dict(index=20),
+    "index negative": dict(index=-1),
+    "index a truth value": dict(index=True),
+    "unknown map": dict(near={"map": "moon", "xy": [0, 0]}),
+    "no place": dict(near={"map": "pca"}),
+    "place of words": dict(near={"map": "pca", "xy": ["a", 0]}),
+    "near nothing": dict(near=None),
+    "unknown class": dict(z=NUMBER, y=0),
+    "seed is text": dict(z=NUMBER, seed="a"),
+}
+
+
+@pytest.mark.parametrize("question", BAD.values(), ids=BAD)
+def test_a_bad_question_is_answered_in_words_and_the_next_one_with_a_picture(
+    client: TestClient, opened: Opened, question: dict[str, Any]
+) -> None:
+    with client.websocket_connect(URL) as session:
+        header, pixels = ask(session, **{"model": opened.key, **question})
+        assert header["error"].endswith(".") and pixels.size == 0
+        header, _ = ask(session, model=opened.key, z=NUMBER)
+        assert "error" not in header
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+def test_numbers_that_are_not_finite_are_refused(
+    client: TestClient, opened: Opened, number: str
+) -> None:
+    with client.websocket_connect(URL) as session:
+        session.send_text(f'{{"stamp": 1, "model": "{opened.key}", "z": [[0, 0, {number}]]}}')
+        assert "finite" in parse(session.receive_bytes())[0]["error"]
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        ("{", 1007),
+        ("[]", 1007),
+        ('{"model": "a"}', 1007),
+        ('{"stamp": "1"}', 1007),
+        ("[" * 100_000, 1007),
+        (" " * (live.LONGEST_MESSAGE + 1), 1009),
+        (b"\x00", 1003),
+    ],
+    ids=["half", "list", "no stamp", "stamp of text", "deep", "long", "binary"],
+)
+def test_what_is_no_question_ends_the_connection(
+    client: TestClient, message: str | bytes, code: int
+) -> None:
+    with client.websocket_connect(URL) as session:
+        session.send_bytes(message) if isinstance(message, bytes) else session.send_text(message)
+        assert session.receive()["code"] == code
+
+
+STRANGERS = {
+    "foreign origin": ({"origin": "http://evil.example"}, "127.0.0.1"),
+    "sandboxed page": ({"origin": "null"}, "127.0.0.1"),
+    "other port": ({"origin": "http://localhost:9"}, "127.0.0.1"),
+    "rebound name": ({"host": "evil.example", "origin": "http://evil.example"}, "127.0.0.1"),
+    "name that begins like ours": ({"host": "localhost.evil.example"}, "127.0.0.1"),
+    "neighbour who says localhost": ({}, "192.168.1.7"),
+}
+
+
+@pytest.mark.parametrize(("headers", "peer"), STRANGERS.values(), ids=STRANGERS)
+def test_strangers_are_turned_away_before_the_handshake(
+    headers: dict[str, str], peer: str
+) -> None:
+    app = Starlette(routes=live.ROUTES, middleware=[Middleware(guard.Guard)])
+    client = TestClient(app, base_url="http://localhost", client=(peer, 50000))
+    with pytest.raises(WebSocketDisconnect), client.websocket_connect(URL, headers=headers):
+        pass
+    assert client.get("/", headers=headers).status_code == 403
+
+
+def test_the_operator_names_who_else_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LATENT_HOSTS", "lab.example, Other.example")
+    app = Starlette(middleware=[Middleware(guard.Guard)])
+    client = TestClient(app, base_url="http://lab.example", client=("192.168.1.7", 50000))
+    assert not guard.on_loopback()
+    assert client.get("/").status_code == 404
+    assert client.get("/", headers={"origin": "http://lab.example"}).status_code == 404
+    assert client.get("/", headers={"host": "other.example:80"}).status_code == 404
+    assert client.get("/", headers={"host": "evil.example"}).status_code == 403
+
+
+def test_of_the_questions_that_wait_only_the_newest_is_answered(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, gate = threading.Event(), threading.Event()
+
+    def slow(raw: dict[str, Any]) -> bytes:
+        begun.set()
+        assert gate.wait(10)
+        return live.pack({"stamp": raw["stamp"], "error": "."})
+
+    monkeypatch.setattr(live, "answer", slow)
+    with client.websocket_connect(URL) as session:
+        session.send_text('{"stamp": 1}')
+        assert begun.wait(10)
+        for stamp in range(2, 11):
+            session.send_text(json.dumps({"stamp": stamp}))
+        session.portal.call(anyio.wait_all_tasks_blocked)
+        gate.set()
+        assert [parse(session.receive_bytes())[0]["stamp"] for _ in range(2)] == [1, 10]
+        session.send_text('{"stamp": 11}')
+        assert parse(session.receive_bytes())[0]["stamp"] == 11
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setattr("explorer.runs.RUNS", tmp_path)
+    return Run.prepare(tmp_path / "a-run", {})
+
+
+def log(run: Run, *lines: str) -> None:
+    with open(run.folder / "metrics.jsonl", "a") as file:
+        file.write("".join(lines))
+
+
+def test_a_watcher_gets_each_row_once_and_the_end(client: TestClient, run: Run) -> None:
+    log(
+        run,
+        '{"step": 1, "elbo": -3.5, "other": 1}\n',
+        '{"step": 2, "elbo": NaN}\n',
+        '{"step": 3, "el',
+    )
+    with client.websocket_connect("ws://localhost/api/run/a-run?columns=step,elbo") as session:
+        first = session.receive_json()
+        assert (
+            first["rows"] == [[1, -3.5], [2, None]]
+            and first["fresh"]
+            and first["state"] == "queued"
+        )
+        log(run, 'bo": -3}\n')
+        second = session.receive_json()
+        assert second["rows"] == [[3, -3]] and not second["fresh"]
+        run.report("done", 3)
+        assert session.receive_json()["state"] == "done"
+        assert session.receive()["code"] == 1000
+    again = f"ws://localhost/api/run/a-run?columns=step&since={first['offset']}"
+    with client.websocket_connect(again) as session:
+        assert session.receive_json()["rows"] == [[3]]
+
+
+def test_a_run_that_was_cut_back_is_told_from_the_start(run: Run) -> None:
+    log(run, '{"step": 1}\n', '{"step": 22222}\n', '{"step": 3}\n')
+    _, offset = live.rows_since(run, 0, ["step"])
+    (run.folder / "metrics.jsonl").write_text('{"step": 1}\n')
+    assert live.rows_since(run, offset, ["step"])[0] == {"fresh": True, "rows": [[1]]}
+    log(run, *[f'{{"step": {k}}}\n' for k in range(2, 9)])
+    news, _ = live.rows_since(run, offset, ["step"])
+    assert news["fresh"] and news["rows"] == [[k] for k in range(1, 9)]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "nothing",
+        "..%2Fa-run",
+        "a-run?since=-1",
+        "a-run?since=x",
+        "a-run?columns=",
+        "a-run?columns=" + "a," * 20,
+    ],
+)
+def test_a_watcher_of_nothing_is_turned_away(client: TestClient, run: Run, path: str) -> None:
+    with (
+        pytest.raises(WebSocketDisconnect),
+        client.websocket_connect(f"ws://localhost/api/run/{path}"),
+    ):
+        pass
+
+
+def test_small_messages_do_not_wait_for_an_acknowledgement() -> None:
+    import app  # noqa: F401 - sets it for sockets bound the way Streamlit does
+
+    async def accepted_option() -> int:
+        found = asyncio.get_running_loop().create_future()
+
+        def arrived(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            connection = writer.get_extra_info("socket")
+            found.set_result(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        listening = socket.socket(socket.AF_INET)
+        listening.bind(("127.0.0.1", 0))
+        async with await asyncio.start_server(arrived, sock=listening):
+            await asyncio.open_connection(*listening.getsockname())
+            return await asyncio.wait_for(found, 5)
+
+    assert asyncio.run(accepted_option())
