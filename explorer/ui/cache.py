@@ -1,0 +1,53 @@
+"""The only st.cache_*: pictures and latents by what determines them.
+
+Models are held by the shelf, which the decode route shares. A model's generation changes with
+its weights, so a picture of older weights is never shown for newer ones.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+import torch
+from numpy.typing import NDArray
+
+from explorer import bundle, images
+from explorer.bundle import Card
+from explorer.distributions import centre
+from explorer.errors import BundleError
+from explorer.inference import picture
+from explorer.rng import seeded
+from explorer.shelf import PRETRAINED, SHELF, Opened
+
+
+def cards() -> dict[str, Card | BundleError]:
+    """The shipped models by name; an unreadable one maps to the reason."""
+    return bundle.catalogue(PRETRAINED)
+
+
+def pixels(opened: Opened, z: NDArray[np.float32] | torch.Tensor) -> NDArray[np.uint8]:
+    """``(n, H, W, C)``: the pictures of latents ``z: (n, D)``."""
+    return _pixels(opened.key, opened.generation, np.asarray(z, np.float32))
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _pixels(key: str, generation: int, z: NDArray[np.float32]) -> NDArray[np.uint8]:
+    opened = SHELF[key]
+    with torch.no_grad(), seeded(0):
+        parts = torch.from_numpy(z).to(opened.device).split(64)
+        return images.to_pixels(torch.cat([picture(opened.model.decode(p)) for p in parts]))
+
+
+def latent(opened: Opened, x: torch.Tensor) -> NDArray[np.float32]:
+    """``(n, D)``: the encoder's best guess for pictures ``x: (n, C, H, W)``. Not cached: E5."""
+    with torch.no_grad():
+        return centre(opened.model.encode(x.to(opened.device))).cpu().numpy()
+
+
+def at_home(opened: Opened) -> NDArray[np.float32]:
+    """``(D,)``: where a model is shown first: a typical known latent, else the prior's centre."""
+    if opened.atlas is None:
+        return np.zeros(opened.model.latent_size, np.float32)
+    known = opened.atlas
+    distance = ((known.latents - known.mean) / known.spread.clamp(min=1e-6)).norm(dim=1)
+    return known.latents[distance.argmin()].numpy()

@@ -1,0 +1,59 @@
+"""The script that the front door serves: the frame around every page, and the one catch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from explorer.bundle import Card
+from explorer.device import resolve
+from explorer.errors import BundleError, ExplorerError
+from explorer.ui import cache, show
+from explorer.ui.menu import PAGES
+from explorer.ui.state import Workbench, workbench
+
+FAVICON = Path(__file__).parent / "static" / "favicon.png"
+FIRST = "faces"  # what a stranger meets
+
+
+def choose_model(bench: Workbench) -> None:
+    """The picker: shipped models and those this visitor opened. What fails leaves all as it was."""
+    found = cache.cards()
+    titles = {k: c.title or k if isinstance(c, Card) else f"{k} (damaged)" for k, c in found.items()}
+    titles |= bench.own
+    if not titles:
+        st.sidebar.info("No model is here yet. Train one on the Train page.")
+        return
+    if bench.wanted in titles:
+        st.session_state["model"] = bench.wanted
+    bench.wanted = None
+    names = sorted(titles, key=lambda k: (k in bench.own, k != FIRST, k))
+    key = st.sidebar.selectbox(
+        "Model", names, format_func=titles.__getitem__, key="model", bind="query-params"
+    )
+    try:
+        opened = bench.take(key)
+    except BundleError as error:
+        show.trouble(error)
+        return
+    show.model_facts(opened)
+
+
+def frame() -> None:
+    """Menu, picker and page."""
+    menu: dict[str, list] = {}
+    for k, page in enumerate(PAGES):
+        entry = st.Page(page.script, title=page.title, icon=page.icon, default=k == 0, url_path=page.name if k else None)
+        menu.setdefault(page.verb, []).append(entry)
+    chosen = st.navigation(menu, position="top")
+    choose_model(workbench())
+    chosen.run()
+
+
+st.set_page_config(page_title="Latent Explorer", page_icon=str(FAVICON), layout="wide")
+show.style()
+try:
+    frame()
+except ExplorerError as error:
+    show.trouble(error)

@@ -1,0 +1,81 @@
+"""Given values, draws them. No model is asked and no latent is moved here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+import streamlit as st
+from numpy.typing import NDArray
+
+from explorer import images
+from explorer.bundle import Metric
+from explorer.errors import ExplorerError
+from explorer.shelf import Opened
+
+CSS = """
+<style>
+  /* one calm column of space; nothing moves when a picture changes */
+  .stMainBlockContainer { padding-top: 4.5rem; max-width: 76rem; }
+  .stImage img { border-radius: 0.4rem; }
+  .crisp img { image-rendering: pixelated; }
+  h1 { letter-spacing: -0.02em; }
+</style>
+"""
+
+
+def style() -> None:
+    """What the theme's settings cannot say."""
+    st.html(CSS)
+
+
+def trouble(error: ExplorerError) -> None:
+    """A mistake or mishap, in words, where the picture would be."""
+    st.error(str(error), icon=":material/error:")
+
+
+def heading(title: str, sentence: str) -> None:
+    """A page's name and what one does there."""
+    st.markdown(f"## {title}")
+    st.caption(sentence)
+
+
+def model_facts(opened: Opened) -> None:
+    """In the sidebar: what the model in hand is, in a breath."""
+    data = opened.model.data
+    st.sidebar.caption(
+        f"{data.height} × {data.width} {'colour' if data.channels == 3 else 'grey'} pictures, "
+        f"{opened.model.latent_size} coordinates, on {opened.device.upper()}."
+    )
+
+
+def strip(pixels: NDArray[np.uint8], captions: Sequence[str] | None = None, side: int = 96) -> None:
+    """Pictures ``(n, H, W, C)`` in a row."""
+    large = images.enlarge(pixels, side, pixelated=pixels.shape[1] <= 32)
+    st.image([picture.squeeze() for picture in large], caption=captions, width=side)
+
+
+def numbers(metrics: Sequence[Metric]) -> None:
+    """A table of measured numbers, each with its protocol and error."""
+    rows = [
+        {
+            "what": m.name.replace("_", " "),
+            "value": f"{m.value:.4g}" + (f" ± {m.error:.2g}" if m.error is not None else ""),
+            "unit": m.unit,
+            "over": m.n,
+            "protocol": m.protocol,
+        }
+        for m in metrics
+    ]
+    st.dataframe(rows, hide_index=True, width="stretch")
+
+
+def bars(values: Sequence[float], labels: Sequence[str], axis: str) -> None:
+    """Horizontal bars with words at their feet."""
+    figure = go.Figure(go.Bar(x=list(values), y=list(labels), orientation="h"))
+    figure.update_layout(
+        height=80 + 26 * len(labels), margin=dict(l=0, r=0, t=8, b=32), xaxis_title=axis
+    )
+    figure.update_yaxes(autorange="reversed")
+    st.plotly_chart(figure, config={"displayModeBar": False})

@@ -1,0 +1,76 @@
+"""What survives a rerun and a page change. One dataclass, one key; widgets keep their own values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+from torch import Tensor
+
+from explorer.errors import BundleError
+from explorer.shelf import SHELF, Opened
+
+
+@dataclass
+class Workbench:
+    """One visitor's table: the model in hand, the picture on it, and what was brought along.
+
+    Attributes:
+        key: the open model's key on the shelf; None until one opens.
+        z: ``(D,)``, the latent of the current picture of that model; None before there is one.
+        revision: rises whenever Python moves ``z``, so that the stage follows.
+        seed: of all draws that a link should repeat.
+        own: keys of models that this visitor opened, with their titles.
+        runs: names of private runs that this visitor started or has the link of.
+        groups: sets of known latents that the visitor lassoed, by name; bool over the atlas.
+        wanted: a model that the picker should show at the next run.
+    """
+
+    key: str | None = None
+    z: NDArray[np.float32] | None = None
+    revision: int = 0
+    seed: int = 0
+    own: dict[str, str] = field(default_factory=dict)
+    runs: list[str] = field(default_factory=list)
+    groups: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
+    wanted: str | None = None
+
+    @property
+    def opened(self) -> Opened:
+        """The model in hand. Raises BundleError where there is none."""
+        if self.key is None:
+            raise BundleError(
+                "No model is open. Choose one in the sidebar, or train one on the Train page."
+            )
+        return SHELF[self.key]
+
+    def take(self, key: str) -> Opened:
+        """Opens ``key``; what was open stays open where that fails."""
+        opened = SHELF[key]
+        if key != self.key:
+            self.key, self.z, self.groups = key, None, {}
+            self.revision += 1
+        return opened
+
+    def move(self, z: NDArray[np.float32] | Tensor) -> None:
+        """Puts the picture of ``z: (D,)`` on the stage."""
+        self.z = np.asarray(z, np.float32).reshape(-1)
+        self.revision += 1
+
+    def adopt(self, opened: Opened) -> None:
+        """Takes a model that this visitor brought into the picker, and chooses it."""
+        self.own[opened.key] = opened.card.title or opened.card.name
+        self.wanted = opened.key
+
+
+def workbench() -> Workbench:
+    """This visitor's."""
+    return st.session_state.setdefault("workbench", Workbench())
+
+
+def remembered(**more: Any) -> dict[str, Any]:
+    """What makes a widget's value survive leaving its page."""
+    return dict(persist_state="session", **more)
