@@ -1,11 +1,11 @@
 """What is known of a model's latent space: latents of held-out pictures, and no pictures.
 
-    latents (N, D)  labels (N,)  kl (N,)  error (N,)       of every held-out picture
-    attribute/<name> (N,)                                  measured or labelled; NaN: unknown
-    direction/<name> (D,), scale/<name> (3,)               from the training part; see Direction
-    map/pca (N, 2)  map/umap (N, 2)                        where each point lies on a map
-    axes (K, D)                                            dials, by what the eye sees
-    mixture/weights (M,)  mixture/loc  mixture/scale (M, D)  the aggregate posterior's density
+latents (N, D)  labels (N,)  kl (N,)  error (N,)       of every held-out picture
+attribute/<name> (N,)                                  measured or labelled; NaN: unknown
+direction/<name> (D,), scale/<name> (3,)               from the training part; see Direction
+map/pca (N, 2)  map/umap (N, 2)                        where each point lies on a map
+axes (K, D)                                            dials, by what the eye sees
+mixture/weights (M,)  mixture/loc  mixture/scale (M, D)  the aggregate posterior's density
 """
 
 from __future__ import annotations
@@ -157,7 +157,9 @@ def load(folder: Path, expected: str | None) -> Atlas | None:
             },
         )
     except (KeyError, IndexError, TypeError) as error:
-        raise BundleError(f"{folder.name}: its atlas is damaged ({error}). Build it again.") from None
+        raise BundleError(
+            f"{folder.name}: its atlas is damaged ({error}). Build it again."
+        ) from None
     _check(folder.name, atlas)
     return atlas
 

@@ -1,8 +1,8 @@
 """A trained model is a folder: card.json says what it is, weights.safetensors is it. No pickle.
 
-    card.json            what it is, how good, where from; a hash of every other file
-    weights.safetensors  the parameters, in half precision where no headline number minds
-    atlas.safetensors    known latents and what is known of them (see atlas.py); optional
+card.json            what it is, how good, where from; a hash of every other file
+weights.safetensors  the parameters, in half precision where no headline number minds
+atlas.safetensors    known latents and what is known of them (see atlas.py); optional
 """
 
 from __future__ import annotations
@@ -81,9 +81,15 @@ def check_fields(instance: Any) -> None:
         value, kind = getattr(instance, f.name), hints[f.name]
         where = f"{type(instance).__name__}.{f.name}"
         if get_origin(kind) is Literal and value not in get_args(kind):
-            raise BundleError(f"{where} is {value!r}; it can be {', '.join(map(str, get_args(kind)))}.")
+            raise BundleError(
+                f"{where} is {value!r}; it can be {', '.join(map(str, get_args(kind)))}."
+            )
         if kind in (int, float):
-            if isinstance(value, bool) or not isinstance(value, int | kind) or not math.isfinite(value):
+            if (
+                isinstance(value, bool)
+                or not isinstance(value, int | kind)
+                or not math.isfinite(value)
+            ):
                 raise BundleError(f"{where} is {value!r}; it should be a number.")
             low, high = f.metadata.get("range", (-math.inf, math.inf))
             if not low <= value <= high:
@@ -102,7 +108,9 @@ def build(card: Card) -> LatentModel:
     try:
         config = family.Config(**card.config)
     except TypeError as error:
-        raise BundleError(f"{card.name}: its config does not fit {card.family}: {error}.") from None
+        raise BundleError(
+            f"{card.name}: its config does not fit {card.family}: {error}."
+        ) from None
     check_fields(config)
     return family(card.data, config)
 
@@ -122,7 +130,11 @@ def replace_whole(path: Path, content: bytes) -> None:
 
 def write_card(folder: Path, card: Card) -> Card:
     """The card with its files' hashes, written last and atomically: with a card, it is complete."""
-    files = {p.name: sha256(p) for p in sorted(folder.glob("*.safetensors")) if p.name != "resume.safetensors"}
+    files = {
+        p.name: sha256(p)
+        for p in sorted(folder.glob("*.safetensors"))
+        if p.name != "resume.safetensors"
+    }
     card = dataclasses.replace(card, files=files)
     replace_whole(folder / CARD, (json.dumps(asdict(card), indent=1) + "\n").encode())
     return card
@@ -162,7 +174,9 @@ def read_card(folder: Path) -> Card:
     try:
         return _card(raw)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BundleError(f"{folder.name}: its card does not say what it should ({error}).") from None
+        raise BundleError(
+            f"{folder.name}: its card does not say what it should ({error})."
+        ) from None
 
 
 def _card(raw: dict[str, Any]) -> Card:
@@ -172,7 +186,10 @@ def _card(raw: dict[str, Any]) -> Card:
         raise ValueError("picture size")
     if data.channels not in (1, 3) or not 1 <= data.height <= 1024 or not 1 <= data.width <= 1024:
         raise ValueError(f"pictures of {sides}")
-    if not all(isinstance(raw.get(k, {}), dict) for k in ("config", "training", "provenance", "notes", "files")):
+    if not all(
+        isinstance(raw.get(k, {}), dict)
+        for k in ("config", "training", "provenance", "notes", "files")
+    ):
         raise ValueError("a table is missing")
     metrics = tuple(Metric(**m) for m in raw.get("metrics", ()))
     return Card(**{**raw, "data": data, "metrics": metrics})
@@ -184,7 +201,9 @@ def read_tensors(path: Path, expected: str | None = None) -> dict[str, Tensor]:
     try:
         size = path.stat().st_size
         if size > LARGEST_FILE:
-            raise BundleError(f"{name}: {path.name} has {size >> 20} MB; more than {LARGEST_FILE >> 20} is not opened.")
+            raise BundleError(
+                f"{name}: {path.name} has {size >> 20} MB; more than {LARGEST_FILE >> 20} is not opened."
+            )
         if expected is not None and sha256(path) != expected:
             raise BundleError(
                 f"{name}: {path.name} does not match the hash on its card; it is damaged or was "
@@ -193,9 +212,13 @@ def read_tensors(path: Path, expected: str | None = None) -> dict[str, Tensor]:
         with safe_open(path, framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}
     except FileNotFoundError:
-        raise BundleError(f"{name}: {path.name} is missing. Copy the whole bundle again.") from None
+        raise BundleError(
+            f"{name}: {path.name} is missing. Copy the whole bundle again."
+        ) from None
     except SafetensorError as error:
-        raise BundleError(f"{name}: {path.name} cannot be read ({error}). Copy the bundle again.") from None
+        raise BundleError(
+            f"{name}: {path.name} cannot be read ({error}). Copy the bundle again."
+        ) from None
     return {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
 
 
@@ -237,7 +260,9 @@ def unpack(archive: IO[bytes], into: Path) -> Path:
         with zipfile.ZipFile(archive) as zipped:
             cards = [i for i in zipped.infolist() if PurePosixPath(i.filename).name == CARD]
             if len(cards) != 1:
-                raise BundleError(f"The zip holds {len(cards)} card.json; a bundle has one. Zip one model's folder.")
+                raise BundleError(
+                    f"The zip holds {len(cards)} card.json; a bundle has one. Zip one model's folder."
+                )
             parent = PurePosixPath(cards[0].filename).parent
             folder = Path(tempfile.mkdtemp(prefix="bundle-", dir=into))
             for info in zipped.infolist():
@@ -245,7 +270,9 @@ def unpack(archive: IO[bytes], into: Path) -> Path:
                 if path.parent == parent and path.name in wanted:
                     _extract(zipped, info, folder / path.name, wanted[path.name])
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
-        raise BundleError(f"The file is not a zip that can be read ({error}). Zip the model's folder again.") from None
+        raise BundleError(
+            f"The file is not a zip that can be read ({error}). Zip the model's folder again."
+        ) from None
     return folder
 
 
@@ -255,5 +282,7 @@ def _extract(zipped: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path, limit
         while chunk := source.read(1 << 20):  # counted as it comes: headers can lie
             written += len(chunk)
             if written > limit:
-                raise BundleError(f"{info.filename} in the zip unpacks to more than {limit >> 20} MB.")
+                raise BundleError(
+                    f"{info.filename} in the zip unpacks to more than {limit >> 20} MB."
+                )
             out.write(chunk)

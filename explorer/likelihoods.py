@@ -119,7 +119,9 @@ class DiscretizedLogistic(Distribution):
         upper = (value + half - self.loc) * inverse
         lower = (value - half - self.loc) * inverse
         # log(σ(u) - σ(l)) = logσ(u) + logσ(-l) + log(1 - e^{l-u}), exact in both tails
-        inside = F.logsigmoid(upper) + F.logsigmoid(-lower) + torch.log(-torch.expm1(lower - upper))
+        inside = (
+            F.logsigmoid(upper) + F.logsigmoid(-lower) + torch.log(-torch.expm1(lower - upper))
+        )
         ends = torch.where(value < half, F.logsigmoid(upper), F.logsigmoid(-lower))
         return torch.where((value < half) | (value > 1 - half), ends, inside)
 
@@ -131,7 +133,9 @@ class DiscretizedLogistic(Distribution):
         return (x.clamp(0, 1) * 255).round() / 255
 
     def expand(self, batch_shape: torch.Size, _instance: None = None) -> DiscretizedLogistic:
-        return DiscretizedLogistic(self.loc.expand(batch_shape), self.log_scale.expand(batch_shape))
+        return DiscretizedLogistic(
+            self.loc.expand(batch_shape), self.log_scale.expand(batch_shape)
+        )
 
 
 class DiscretizedLogisticPixels(Likelihood):

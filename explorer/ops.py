@@ -109,7 +109,9 @@ def attribute_direction(z: Tensor, has: Tensor, group: Tensor | None = None) -> 
     if group is None:
         return z[has].mean(0) - z[~has].mean(0)
     inside = [group == g for g in group.unique()]
-    parts = [attribute_direction(z[m], has[m]) for m in inside if has[m].any() and not has[m].all()]
+    parts = [
+        attribute_direction(z[m], has[m]) for m in inside if has[m].any() and not has[m].all()
+    ]
     if not parts:
         raise ExplorerError("No group holds examples both with the attribute and without it.")
     return torch.stack(parts).mean(0)

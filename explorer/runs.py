@@ -1,14 +1,14 @@
 """A training run is a folder. The trainer writes it, the UI reads it; nothing else passes between.
 
-    config.json          what to do                      launcher, once
-    status.json          where it stands                 trainer, replaced whole
-    metrics.jsonl        one record per log step         trainer, appended by line
-    samples/000500.png   what it looks like              trainer
-    checkpoints/000500/  a bundle and resume.safetensors trainer, published by one rename
-    data/                pictures somebody brought       launcher; goes when the run is deleted
-    stop                 "please stop"                   UI, by creating it
-    lock                 held while the trainer lives    trainer; the system drops it with it
-    log.txt              stdout and stderr               trainer
+config.json          what to do                      launcher, once
+status.json          where it stands                 trainer, replaced whole
+metrics.jsonl        one record per log step         trainer, appended by line
+samples/000500.png   what it looks like              trainer
+checkpoints/000500/  a bundle and resume.safetensors trainer, published by one rename
+data/                pictures somebody brought       launcher; goes when the run is deleted
+stop                 "please stop"                   UI, by creating it
+lock                 held while the trainer lives    trainer; the system drops it with it
+log.txt              stdout and stderr               trainer
 """
 
 from __future__ import annotations
@@ -98,7 +98,9 @@ class Run:
         try:
             return json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            raise RunError(f"{self.name}: config.json is missing or damaged; start a new run.") from None
+            raise RunError(
+                f"{self.name}: config.json is missing or damaged; start a new run."
+            ) from None
 
     def lock(self) -> FileLock:
         """Held by the trainer for as long as it lives; the system drops it with the process."""

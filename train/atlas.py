@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torch.distributions import Independent
 
 from explorer import atlas, bundle, ops
 from explorer.atlas import Atlas, Direction
@@ -17,7 +16,7 @@ from explorer.protocol import LatentModel
 from explorer.rng import seeded
 
 from .config import TrainConfig
-from .data import DATASETS, ATTRIBUTES, Attribute, Dataset, Split
+from .data import ATTRIBUTES, DATASETS, Attribute, Dataset, Split
 
 COMPONENTS = 10  # of the mixture fitted to the aggregate posterior
 DIALS = 20  # visual axes kept
@@ -146,24 +145,28 @@ def directions(
     z: Tensor, known: dict[str, Tensor], held: Tensor, truth: dict[str, Tensor]
 ) -> dict[str, Direction]:
     """A direction per attribute, from the training latents, judged on the held-out ones."""
-    return {
-        a.name: _direction(a, z, known, held, truth) for a in ATTRIBUTES if a.name in known
-    }
+    return {a.name: _direction(a, z, known, held, truth) for a in ATTRIBUTES if a.name in known}
 
 
-def _direction(a: Attribute, z: Tensor, known: dict[str, Tensor], held: Tensor, truth: dict[str, Tensor]) -> Direction:
+def _direction(
+    a: Attribute, z: Tensor, known: dict[str, Tensor], held: Tensor, truth: dict[str, Tensor]
+) -> Direction:
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import roc_auc_score
 
     def sides(values: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Which pictures clearly show the attribute or clearly do not, and which of the two."""
         value = values[a.name]
-        low, high = (value.nanquantile(q).item() for q in (0.3, 0.7)) if a.bounds is None else a.bounds
+        low, high = (
+            (value.nanquantile(q).item() for q in (0.3, 0.7)) if a.bounds is None else a.bounds
+        )
         return (value <= low) | (value >= high), value >= high
 
     clear, has = sides(known)
     spread = z.std(0).clamp(min=1e-6)
-    fit = LogisticRegression(C=0.05, max_iter=500).fit((z[clear] / spread).numpy(), has[clear].numpy())
+    fit = LogisticRegression(C=0.05, max_iter=500).fit(
+        (z[clear] / spread).numpy(), has[clear].numpy()
+    )
     normal = torch.from_numpy(fit.coef_[0]).float() / spread
     threshold = -float(fit.intercept_[0])
 
@@ -173,7 +176,9 @@ def _direction(a: Attribute, z: Tensor, known: dict[str, Tensor], held: Tensor, 
         move = ops.slope_direction(z[usable], known[a.name][usable], nuisance)
     else:
         balance = (known["gender"] > 0.5) if "gender" in known and a.name != "gender" else None
-        move = ops.attribute_direction(z[clear], has[clear], None if balance is None else balance[clear])
+        move = ops.attribute_direction(
+            z[clear], has[clear], None if balance is None else balance[clear]
+        )
     # one unit flips the attribute for half of those without it
     short = threshold - z[clear & ~has] @ normal
     move = move * (short.median() / (move @ normal))

@@ -23,7 +23,9 @@ def check(config: TrainConfig, data: Dataset) -> None:
             "white. Choose learned_gaussian."
         )
     if len(data.train.x) < 2 or len(data.held.x) < 1:
-        raise DataError(f"{data.spec.name} has {len(data.train.x)} pictures to train on; give more.")
+        raise DataError(
+            f"{data.spec.name} has {len(data.train.x)} pictures to train on; give more."
+        )
 
 
 def per_epoch(pictures: int, batch: int) -> int:
@@ -33,7 +35,10 @@ def per_epoch(pictures: int, batch: int) -> int:
 
 def start_at_mean(model: LatentModel, x: Tensor) -> None:
     """Sets a fully connected decoder's output bias to the logit of the mean picture."""
-    if isinstance(getattr(model, "likelihood", None), nn.Module) and model.likelihood.per_pixel == 1:
+    if (
+        isinstance(getattr(model, "likelihood", None), nn.Module)
+        and model.likelihood.per_pixel == 1
+    ):
         mean = x.float().mean(0).div(255).clamp(0.005, 0.995)
         layers = [m for m in model.decoder.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
         if isinstance(layers[-1], nn.Linear):

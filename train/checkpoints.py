@@ -50,7 +50,11 @@ def resume(run: Run, trainer: Trainer) -> None:
     metrics = run.folder / "metrics.jsonl"
     if metrics.exists():
         lines = metrics.read_bytes().splitlines(keepends=True)
-        kept = [line for line in lines if line.endswith(b"\n") and json.loads(line)["step"] <= trainer.step]
+        kept = [
+            line
+            for line in lines
+            if line.endswith(b"\n") and json.loads(line)["step"] <= trainer.step
+        ]
         replace_whole(metrics, b"".join(kept))
 
 

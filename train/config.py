@@ -45,10 +45,13 @@ class TrainConfig:
     )
     ema: float = field(
         default=0.0,
-        metadata=dict(range=(0.0, 0.99999), help="decay of averaged weights; 0 is off", format="%.4f"),
+        metadata=dict(
+            range=(0.0, 0.99999), help="decay of averaged weights; 0 is off", format="%.4f"
+        ),
     )
     binarise: Literal["none", "dynamic"] = field(
-        default="none", metadata=dict(help="dynamic: grey is the chance of white, redrawn each step")
+        default="none",
+        metadata=dict(help="dynamic: grey is the chance of white, redrawn each step"),
     )
     augment: Literal["none", "flip", "photo"] = field(
         default="none", metadata=dict(help="flip: mirror; photo: also shift and change the light")
@@ -56,7 +59,8 @@ class TrainConfig:
     half: bool = False  # what is promoted is stored in half precision
     log_every: int = field(default=50, metadata=dict(range=(1, 10**6), help="steps per point"))
     evaluate_every: int = field(
-        default=500, metadata=dict(range=(1, 10**6), help="steps between looks at held-out pictures")
+        default=500,
+        metadata=dict(range=(1, 10**6), help="steps between looks at held-out pictures"),
     )
     checkpoint_every: int = field(
         default=1000, metadata=dict(range=(1, 10**6), help="steps between checkpoints")
@@ -72,7 +76,9 @@ class TrainConfig:
         """The config ``raw`` describes, its fields checked; ``where`` is named when they are wrong."""
         known = {f.name for f in dataclasses.fields(cls)}
         if unknown := sorted(set(raw) - known):
-            raise DataError(f"{where}: unknown setting {unknown[0]!r}. Known: {', '.join(sorted(known))}.")
+            raise DataError(
+                f"{where}: unknown setting {unknown[0]!r}. Known: {', '.join(sorted(known))}."
+            )
         config = cls(**raw)
         check_fields(config)
         return config
@@ -90,7 +96,10 @@ def recipe(name: str, overrides: dict[str, str] | None = None) -> TrainConfig:
     """The recipe of that name, with ``overrides`` such as ``{"model.latent": "8"}`` put in."""
     if name not in recipes():
         raise DataError(f"There is no recipe {name!r}. There are: {', '.join(recipes())}.")
-    raw: dict[str, Any] = {"name": name, **tomllib.loads(recipes()[name].read_text(encoding="utf-8"))}
+    raw: dict[str, Any] = {
+        "name": name,
+        **tomllib.loads(recipes()[name].read_text(encoding="utf-8")),
+    }
     for key, text in (overrides or {}).items():
         table, _, leaf = key.rpartition(".")
         place = raw.setdefault(table, {}) if table else raw

@@ -100,7 +100,9 @@ def measure(
             elbo.append(log_weights(model, x, ELBO_SAMPLES, y).mean(0))
             if start < some:
                 kept = slice(0, some - start)
-                likelihood.append(log_likelihood(model, x[kept], k, None if y is None else y[kept]))
+                likelihood.append(
+                    log_likelihood(model, x[kept], k, None if y is None else y[kept])
+                )
         grey = held.x[part].to(device).float() / 255
         again = picture(model.decode(centre(model.encode(grey, y)), y))
         error.append((again - grey).square().flatten(1).mean(1))

@@ -76,10 +76,19 @@ class Log:
         self.run.report("running", step, of=self.total, steps_per_second=pace, seconds_left=left)
         if not self.quiet:
             done = 30 * step // self.total
-            shown = "  ".join(f"{k} {self.latest[k]:.2f}" for k in ("elbo", "rate", "held/elbo") if k in self.latest)
+            shown = "  ".join(
+                f"{k} {self.latest[k]:.2f}"
+                for k in ("elbo", "rate", "held/elbo")
+                if k in self.latest
+            )
             end = "\n" if step == self.total else ""
             minutes = f"{left / 60:.1f} min left" if left else ""
-            print(f"\r{'█' * done}{'·' * (30 - done)} {step}/{self.total}  {shown}  {minutes}   ", end=end, file=sys.stderr, flush=True)
+            print(
+                f"\r{'█' * done}{'·' * (30 - done)} {step}/{self.total}  {shown}  {minutes}   ",
+                end=end,
+                file=sys.stderr,
+                flush=True,
+            )
 
 
 @torch.no_grad()
@@ -93,7 +102,9 @@ def portrait(model: LatentModel, data: Dataset) -> Tensor:
     y = None if data.held.y is None else data.held.y[:SHOWN].to(device)
     with seeded(0):
         prior = model.prior(y)
-        z = prior.sample((2,) if prior.batch_shape else (2 * SHOWN,)).reshape(-1, model.latent_size)
+        z = prior.sample((2,) if prior.batch_shape else (2 * SHOWN,)).reshape(
+            -1, model.latent_size
+        )
         drawn = picture(model.decode(z, None if y is None else y.repeat(2)))
         again = picture(model.decode(centre(model.encode(x, y)), y))
     return torch.cat([drawn, x, again]).cpu()

@@ -59,7 +59,9 @@ def train(run: Run, quiet: bool = False) -> str:
         with run.lock():
             return _train(run, quiet)
     except Timeout:
-        raise RunError(f"{run.name} is being trained already; watch it, or stop it first.") from None
+        raise RunError(
+            f"{run.name} is being trained already; watch it, or stop it first."
+        ) from None
 
 
 def _train(run: Run, quiet: bool) -> str:

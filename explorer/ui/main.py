@@ -7,7 +7,6 @@ from pathlib import Path
 import streamlit as st
 
 from explorer.bundle import Card
-from explorer.device import resolve
 from explorer.errors import BundleError, ExplorerError
 from explorer.ui import cache, show
 from explorer.ui.menu import PAGES
@@ -20,7 +19,9 @@ FIRST = "faces"  # what a stranger meets
 def choose_model(bench: Workbench) -> None:
     """The picker: shipped models and those this visitor opened. What fails leaves all as it was."""
     found = cache.cards()
-    titles = {k: c.title or k if isinstance(c, Card) else f"{k} (damaged)" for k, c in found.items()}
+    titles = {
+        k: c.title or k if isinstance(c, Card) else f"{k} (damaged)" for k, c in found.items()
+    }
     titles |= bench.own
     if not titles:
         st.sidebar.info("No model is here yet. Train one on the Train page.")
@@ -44,7 +45,13 @@ def frame() -> None:
     """Menu, picker and page."""
     menu: dict[str, list] = {}
     for k, page in enumerate(PAGES):
-        entry = st.Page(page.script, title=page.title, icon=page.icon, default=k == 0, url_path=page.name if k else None)
+        entry = st.Page(
+            page.script,
+            title=page.title,
+            icon=page.icon,
+            default=k == 0,
+            url_path=page.name if k else None,
+        )
         menu.setdefault(page.verb, []).append(entry)
     chosen = st.navigation(menu, position="top")
     choose_model(workbench())

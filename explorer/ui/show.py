@@ -50,7 +50,9 @@ def model_facts(opened: Opened) -> None:
     )
 
 
-def strip(pixels: NDArray[np.uint8], captions: Sequence[str] | None = None, side: int = 96) -> None:
+def strip(
+    pixels: NDArray[np.uint8], captions: Sequence[str] | None = None, side: int = 96
+) -> None:
     """Pictures ``(n, H, W, C)`` in a row."""
     large = images.enlarge(pixels, side, pixelated=pixels.shape[1] <= 32)
     st.image([picture.squeeze() for picture in large], caption=captions, width=side)
