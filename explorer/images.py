@@ -257,7 +257,7 @@ def enlarge(pixels: Pixels, side: int, pixelated: bool) -> Pixels:
     if pixelated:
         return pixels.repeat(times, -3).repeat(times, -2)
 
-    x = torch.from_numpy(pixels.reshape(-1, height, width, channels)).movedim(-1, 1).float()
+    x = torch.tensor(pixels.reshape(-1, height, width, channels)).movedim(-1, 1).float()
     smooth = F.interpolate(x, scale_factor=times, mode="bicubic").div(255)
     return to_pixels(smooth).reshape(*batch, times * height, times * width, channels)
 
