@@ -7,9 +7,9 @@ export const TILES = 7; // odd: one of them is the present picture's neighbourho
 const TILE = 96; // pixels of a tile on its canvas
 
 export class Dial {
-  /** onmove(event_at, source) while the value changes, oncommit() when it rests. */
-  constructor({ label, low, high }, { onmove, oncommit }) {
-    Object.assign(this, { label, low, high, onmove, oncommit, value: 0 });
+  /** onmove(event_at, source) while the value changes; onrest() once a hand lets go, onkey() after keys. */
+  constructor({ label, low, high }, { onmove, onrest, onkey }) {
+    Object.assign(this, { label, low, high, onmove, onrest, onkey, value: 0 });
     this.readout = h("output", { class: "faint" });
     this.film = h("canvas", { width: TILES * TILE, height: TILE, "aria-hidden": "true" });
     this.handle = h("span", { class: "handle" });
@@ -24,9 +24,12 @@ export class Dial {
     this.element = h("div", { class: "dial" }, name, this.readout, this.band);
 
     follow(this.band, {
-      start: (event) => this.reach(event),
+      start: (event) => {
+        this.before = this.value;
+        this.reach(event);
+      },
       move: (event) => this.reach(event),
-      end: () => this.oncommit(),
+      end: (event) => this.release(event),
     });
     this.band.addEventListener("dblclick", (event) => this.reset(event.timeStamp));
     this.band.addEventListener("keydown", (event) => this.key(event));
@@ -61,10 +64,19 @@ export class Dial {
     this.onmove(event.timeStamp, "dial");
   }
 
+  release(event) {
+    if (event.type === "pointercancel") {
+      // the finger was scrolling the page
+      this.set(this.before);
+      this.onmove(event.timeStamp, "dial");
+    }
+    this.onrest();
+  }
+
   reset(at) {
     this.set(0);
     this.onmove(at, "dial");
-    this.oncommit();
+    this.onrest();
   }
 
   key(event) {
@@ -74,7 +86,7 @@ export class Dial {
     else return;
     event.preventDefault();
     this.onmove(event.timeStamp, "key");
-    this.oncommit();
+    this.onkey();
   }
 
   /** Shows an answer with one picture for each stop. */

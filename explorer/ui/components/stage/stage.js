@@ -5,10 +5,11 @@
 // it once, when they rest.
 
 import { reader } from "../shared/bytes.js";
-import { calm, clamp, follow, h, later } from "../shared/dom.js";
+import { calm, follow, h, later } from "../shared/dom.js";
 import { mount } from "../shared/mount.js";
 import { Screen } from "../shared/paint.js";
 import { Decoder } from "../shared/socket.js";
+import { filled, inWords } from "../shared/typical.js";
 import { Dial, TILES } from "./dial.js";
 import { Plane } from "./plane.js";
 
@@ -16,11 +17,6 @@ const CELL = 320; // pixels of drag from one corner of the plane to the next
 const REST = 350; // ms without a change before neighbours are asked for
 const DRIFT = { speed: 0.1, every: 33, enough: 90_000 }; // cells per second, ms per frame, ms in all
 const GLIDE = 700; // ms of a surprise
-const FACTS = [
-  [0.15, "Typical", "Most pictures the model knows are no likelier than this one."],
-  [0.02, "Unusual", "Few pictures the model knows are as unlikely as this one."],
-  [-1, "Off the map", "The model knows nothing like this: what you see is a guess."],
-];
 
 class Stage {
   constructor(element) {
@@ -83,7 +79,8 @@ class Stage {
         this.touch();
         this.wish(at, source);
       },
-      oncommit: () => this.commitSoon(),
+      onrest: () => this.commit(),
+      onkey: () => this.commitSoon(),
     };
     this.axes = axes.map((axis) => new Dial(axis, handlers));
     this.dials.replaceChildren(...this.axes.map((dial) => dial.element));
@@ -261,13 +258,12 @@ class Stage {
     this.told = now;
     this.speed.textContent = this.pace ? `${Math.round(this.pace)} ms` : "";
     const typical = header.typicality?.[0];
+    const { word, meaning } = inWords(typical ?? 1);
     this.gauge.hidden = typical === undefined;
-    const [, word, meaning] = FACTS.find(([from]) => (typical ?? 1) > from);
-    this.word.textContent = word;
-    this.gauge.title = meaning;
     this.gauge.dataset.level = word;
-    // the square root gives room to the low end, where the difference matters
-    this.meter.firstChild.style.width = `${100 * Math.sqrt(clamp(typical ?? 0, 0.002, 1))}%`;
+    this.gauge.title = `Still on the map? ${meaning}`;
+    this.word.textContent = word;
+    this.meter.firstChild.style.width = `${100 * filled(typical ?? 1)}%`;
     const turned = this.axes.filter((dial) => Math.abs(dial.value) >= 0.05);
     const dials = turned.map((dial) => `${dial.label} ${dial.readout.textContent}`).join(", ");
     const known = typical === undefined ? "" : ` ${word}.`;

@@ -1,0 +1,76 @@
+"""Painting over a picture, or drawing a digit, with mouse, finger, pen or keys."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..mount import show
+from ..pictures import as_frames
+
+LARGEST = 1024  # pixels on a side
+
+
+def brush(
+    key: str,
+    picture: ArrayLike | None,
+    *,
+    size: tuple[int, int],
+    purpose: Literal["mask", "ink"] = "mask",
+) -> NDArray[np.bool_] | None:
+    """``(H, W)`` of what is painted on ``picture: (H, W, C)`` uint8, None where nothing is.
+
+    ``size`` is ``(H, W)``. A mask is painted over a picture; ink is white on black.
+    Another picture begins afresh.
+    """
+    height, width = size
+    if not (0 < height <= LARGEST and 0 < width <= LARGEST):
+        raise ValueError(f"size {size}: 1 to {LARGEST} pixels on a side")
+    pictures = [] if picture is None else [as_frames(np.asarray(picture)[None])]
+    if pictures and pictures[0].shape[1:3] != (height, width):
+        raise ValueError(f"a picture of {pictures[0].shape[1:3]} does not fit size {size}")
+    header = dict(
+        height=height,
+        width=width,
+        channels=pictures[0].shape[-1] if pictures else 0,
+        pixelated=max(height, width) <= 32,
+        purpose=purpose,
+        id=_name(size, purpose, *pictures),
+    )
+    states = show("brush", key, header, *pictures, states=("painted",), room=ROOM)
+    return None if states is None else painted(states["painted"], header["id"], size)
+
+
+ROOM = "max-width: 36rem; aspect-ratio: 0.85"
+
+
+def _name(size: tuple[int, int], purpose: str, *pictures: NDArray[np.uint8]) -> str:
+    digest = hashlib.blake2b(repr((size, purpose)).encode(), digest_size=8)
+    for pixels in pictures:
+        digest.update(pixels.tobytes())
+    return digest.hexdigest()
+
+
+def painted(sent: Any, name: str, size: tuple[int, int]) -> NDArray[np.bool_] | None:
+    """``(H, W)`` in what a browser sent; None where it is empty or not of this picture."""
+    if not isinstance(sent, dict) or sent.get("id") != name:
+        return None
+    flags = unpack_bits(sent.get("bits"), size[0] * size[1])
+    return None if flags is None or not flags.any() else flags.reshape(size)
+
+
+def unpack_bits(text: Any, count: int) -> NDArray[np.bool_] | None:
+    """``(count,)`` flags from base64 of packed bits; None where it is anything else."""
+    if not isinstance(text, str) or len(text) > 2 * count + 8:
+        return None
+    try:
+        packed = np.frombuffer(base64.b64decode(text, validate=True), np.uint8)
+    except ValueError:
+        return None
+    if len(packed) != -(-count // 8):
+        return None
+    return np.unpackbits(packed, count=count).astype(bool)
