@@ -1,1 +1,1 @@
-"""Load a checkpoint, encode an image, move its latent, decode it again. No Streamlit here, no training."""
+"""Load a checkpoint, encode an image, move its latent, decode it again. No Streamlit here."""

@@ -76,7 +76,7 @@ class Atlas:
         return self.mixture.log_prob(self.latents).sort().values
 
     def typicality(self, z: Tensor) -> Tensor:
-        """``(n,)`` in [0, 1]: the share of known latents that are less likely than ``z: (n, D)``."""
+        """``(n,)`` in [0, 1]: the share of known latents less likely than ``z: (n, D)``."""
         return torch.searchsorted(self._levels, self.mixture.log_prob(z)) / len(self._levels)
 
     def nearest(self, z: Tensor) -> Tensor:
@@ -103,7 +103,7 @@ class Atlas:
         return self.loc[part] + temperature * self.scale[part] * noise
 
     def snapped(self, z: Tensor, keep: float = 0.7) -> Tensor:
-        """``(D,)``: ``z: (D,)`` drawn towards its part of the mixture until it is typical enough."""
+        """``(D,)``: ``z: (D,)`` drawn towards its part of the mixture until it is typical."""
         component = self.mixture.component_distribution.log_prob(z) + self.weights.log()
         home = self.loc[component.argmax()]
         for step in torch.linspace(0, keep, 15):

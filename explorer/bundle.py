@@ -129,7 +129,7 @@ def replace_whole(path: Path, content: bytes) -> None:
 
 
 def write_card(folder: Path, card: Card) -> Card:
-    """The card with its files' hashes, written last and atomically: with a card, it is complete."""
+    """The card with its files' hashes, written last and whole: with a card, it is complete."""
     files = {
         p.name: sha256(p)
         for p in sorted(folder.glob("*.safetensors"))
@@ -202,7 +202,8 @@ def read_tensors(path: Path, expected: str | None = None) -> dict[str, Tensor]:
         size = path.stat().st_size
         if size > LARGEST_FILE:
             raise BundleError(
-                f"{name}: {path.name} has {size >> 20} MB; more than {LARGEST_FILE >> 20} is not opened."
+                f"{name}: {path.name} has {size >> 20} MB; at most "
+                f"{LARGEST_FILE >> 20} are opened."
             )
         if expected is not None and sha256(path) != expected:
             raise BundleError(
@@ -223,7 +224,7 @@ def read_tensors(path: Path, expected: str | None = None) -> dict[str, Tensor]:
 
 
 def load(folder: Path, device: str | torch.device = "cpu") -> tuple[LatentModel, Card]:
-    """The model in eval mode, gradients off, and its card. Raises BundleError, never half-loads."""
+    """The model, in eval mode and without gradients, and its card. Raises BundleError."""
     card = read_card(folder)
     state = read_tensors(folder / WEIGHTS, card.files.get(WEIGHTS, ""))
     bad = [name for name, value in state.items() if not value.isfinite().all()]
@@ -261,7 +262,8 @@ def unpack(archive: IO[bytes], into: Path) -> Path:
             cards = [i for i in zipped.infolist() if PurePosixPath(i.filename).name == CARD]
             if len(cards) != 1:
                 raise BundleError(
-                    f"The zip holds {len(cards)} card.json; a bundle has one. Zip one model's folder."
+                    f"The zip holds {len(cards)} card.json and a bundle has one. "
+                    "Zip one model's folder."
                 )
             parent = PurePosixPath(cards[0].filename).parent
             folder = Path(tempfile.mkdtemp(prefix="bundle-", dir=into))

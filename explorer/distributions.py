@@ -39,7 +39,7 @@ class Chain(Distribution):
         batch_shape: the batch shape of the joint.
     """
 
-    arg_constraints = {}
+    arg_constraints = {}  # pyright: ignore[reportAssignmentType]
     has_rsample = True
 
     def __init__(

@@ -103,7 +103,7 @@ class LaplacePixels(_OneScale):
 class DiscretizedLogistic(Distribution):
     """Logistic mass on the 256 levels {0, 1/255, …, 1} (Salimans et al. 2017, one component)."""
 
-    arg_constraints = {}
+    arg_constraints = {}  # pyright: ignore[reportAssignmentType]
 
     def __init__(self, loc: Tensor, log_scale: Tensor) -> None:
         self.loc, self.log_scale = loc, log_scale.clamp(min=-7.0)

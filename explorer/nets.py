@@ -84,7 +84,7 @@ def conv_encoder(shape: Size, width: int, out: int) -> nn.Sequential:
 
 
 class _Double(nn.Module):
-    """Twice the size, ``d`` channels: pixel shuffle, so no checkerboard, then a 3x3 convolution."""
+    """Twice the size, ``d`` channels: pixel shuffle (no checkerboard), a 3x3 convolution."""
 
     def __init__(self, c: int, d: int) -> None:
         super().__init__()

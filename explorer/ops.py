@@ -1,4 +1,4 @@
-"""Moves in latent space: pure functions on tensors ``z: (..., D)``. No models, no UI, no chance."""
+"""Moves in latent space: pure functions on ``z: (..., D)``. No models, no UI, no chance."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def even_steps(x: Tensor, n: int) -> Tensor:
 
 
 def plane(origin: Tensor, u: Tensor, v: Tensor, s: Tensor) -> Tensor:
-    """``(n, n, D)``: rows go down along ``v``, columns right along ``u``, ``s: (n,)`` marks both."""
+    """``(n, n, D)``: rows go down along ``v``, columns right along ``u``, at ``s: (n,)``."""
     return origin + s[None, :, None] * u - s[:, None, None] * v
 
 
@@ -137,7 +137,7 @@ def without(direction: Tensor, fixed: Tensor) -> Tensor:
 
 
 def principal_axes(z: Tensor) -> tuple[Tensor, Tensor]:
-    """``(mean (D,), axes (D, D))``: rows are principal axes of ``z: (N, D)`` times their spread."""
+    """``(mean (D,), axes (D, D))``: rows are principal axes of ``z: (N, D)`` by their spread."""
     mean = z.mean(0)
     covariance = (z - mean).T @ (z - mean) / max(1, len(z) - 1)
     variance, vectors = torch.linalg.eigh(covariance)

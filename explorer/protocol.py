@@ -62,6 +62,9 @@ class LatentModel(nn.Module, abc.ABC):
         """D, the length of the flat latent."""
         return sum(block.size for block in self.blocks)
 
+    def start_at(self, mean: Tensor) -> None:
+        """Prepares an untrained model to draw the mean picture ``(C, H, W)`` before it learns."""
+
     @abc.abstractmethod
     def prior(self, y: Tensor | None = None) -> Distribution:
         """p(z | y); event ``(D,)``, batch ``()`` or ``(B,)``."""

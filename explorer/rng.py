@@ -13,7 +13,7 @@ _LOCK = threading.RLock()
 
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Draws inside depend on ``seed`` alone. torch's generator is one per process: hence a lock."""
+    """Draws inside depend on ``seed`` alone; torch's generator is one per process, so a lock."""
     with _LOCK, torch.random.fork_rng():
         torch.manual_seed(seed)
         yield

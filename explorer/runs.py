@@ -116,7 +116,7 @@ class Run:
 
     # what a launcher and a watcher do
 
-    def start(self) -> subprocess.Popen[bytes]:
+    def start(self) -> subprocess.Popen:
         """The trainer as a process of its own, which outlives this one and yields to it."""
         (self.folder / "stop").unlink(missing_ok=True)
         detached: dict[str, Any] = (
@@ -156,8 +156,8 @@ class Run:
         if status["state"] in STOPPABLE and not self.alive() and not _starting(status):
             status["state"] = "died"
             status["error"] = (
-                "The trainer ended without a word: it was killed, ran out of memory, or the machine "
-                "went down. Its last checkpoint is kept; it can be resumed."
+                "The trainer ended without a word: it was killed, ran out of memory, or the "
+                "machine went down. Its last checkpoint is kept; it can be resumed."
             )
         return status
 

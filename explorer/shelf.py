@@ -65,7 +65,7 @@ class Shelf:
             return self[key]
 
     def __getitem__(self, key: str) -> Opened:
-        """The model of that key, loaded again if it went or its files changed. Raises BundleError."""
+        """The model of that key, loaded if it is not or has changed. Raises BundleError."""
         with self._lock:
             folder, device = self._place(key)
             held = self._open.get(key)

@@ -81,14 +81,16 @@ def mixture(z: Tensor, seed: int) -> tuple[Tensor, Tensor, Tensor]:
 
     fit = GaussianMixture(COMPONENTS, covariance_type="diag", random_state=seed, reg_covar=1e-4)
     fit.fit(z.double().numpy())
-    parts = (fit.weights_, fit.means_, np.sqrt(fit.covariances_))
-    weights, loc, scale = (torch.from_numpy(p).float() for p in parts)
-    return weights, loc, scale
+    weights, loc, variance = (
+        torch.as_tensor(part, dtype=torch.float32)
+        for part in (fit.weights_, fit.means_, fit.covariances_)
+    )
+    return weights, loc, variance.sqrt()
 
 
 @torch.no_grad()
 def visual_axes(model: LatentModel, z: Tensor, seed: int, step: float = 0.5) -> Tensor:
-    """``(K, D)``: directions by how much they change a picture, each one spread of the data long.
+    """``(K, D)``: directions by how much they change a picture, one spread of the data long.
 
     The eigenvectors of E[J'J], J the decoder's Jacobian in blurred pixels over whitened latents,
     by central differences of half a spread at PROBES latents.
@@ -125,7 +127,7 @@ def blurred(x: Tensor) -> Tensor:
 
 
 def flat(z: Tensor) -> Tensor:
-    """``(N, 2)``: the plane of the two principal axes, in spreads; two latents are a map already."""
+    """``(N, 2)``: the plane of the two principal axes, in spreads; two latents as they are."""
     if z.shape[1] == 2:
         return z.clone()
     mean, axes = ops.principal_axes(z)
@@ -138,7 +140,7 @@ def umap(z: Tensor, seed: int) -> Tensor:
     import umap as umap_learn
 
     fit = umap_learn.UMAP(n_neighbors=15, min_dist=0.1, random_state=seed, n_jobs=1)
-    return torch.from_numpy(fit.fit_transform(z.numpy()).astype(np.float32))
+    return torch.as_tensor(np.asarray(fit.fit_transform(z.numpy())), dtype=torch.float32)
 
 
 def directions(
@@ -155,7 +157,7 @@ def _direction(
     from sklearn.metrics import roc_auc_score
 
     def sides(values: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Which pictures clearly show the attribute or clearly do not, and which of the two."""
+        """Which pictures clearly show the attribute or clearly do not, and which."""
         value = values[a.name]
         low, high = (
             (value.nanquantile(q).item() for q in (0.3, 0.7)) if a.bounds is None else a.bounds

@@ -7,8 +7,6 @@ from torch import Tensor, nn
 
 from explorer.errors import DataError
 from explorer.likelihoods import LIKELIHOODS
-from explorer.nets import set_output_bias
-from explorer.protocol import LatentModel
 
 from .config import TrainConfig
 from .data import Dataset, Split
@@ -31,18 +29,6 @@ def check(config: TrainConfig, data: Dataset) -> None:
 def per_epoch(pictures: int, batch: int) -> int:
     """Steps in one pass; the last, incomplete batch is left out (the order changes every pass)."""
     return max(1, pictures // batch)
-
-
-def start_at_mean(model: LatentModel, x: Tensor) -> None:
-    """Sets a fully connected decoder's output bias to the logit of the mean picture."""
-    if (
-        isinstance(getattr(model, "likelihood", None), nn.Module)
-        and model.likelihood.per_pixel == 1
-    ):
-        mean = x.float().mean(0).div(255).clamp(0.005, 0.995)
-        layers = [m for m in model.decoder.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
-        if isinstance(layers[-1], nn.Linear):
-            set_output_bias(model.decoder, mean.logit())
 
 
 def indices(pictures: int, config: TrainConfig, step: int) -> Tensor:

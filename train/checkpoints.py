@@ -1,4 +1,4 @@
-"""Numbered checkpoints: a bundle to look at and all that is needed to go on as if never stopped."""
+"""Numbered checkpoints: a bundle to look at, and all that going on exactly takes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def save(run: Run, trainer: Trainer) -> None:
 
 
 def resume(run: Run, trainer: Trainer) -> None:
-    """Brings ``trainer`` to the run's last checkpoint, if any, and cuts metrics.jsonl back to it."""
+    """Brings ``trainer`` to the run's last checkpoint, if any; cuts metrics.jsonl back to it."""
     folder = run.checkpoint()
     if folder is not None:
         _restore(trainer, load_file(folder / RESUME))

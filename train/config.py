@@ -73,7 +73,7 @@ class TrainConfig:
 
     @classmethod
     def from_dict(cls, raw: dict[str, Any], where: str) -> TrainConfig:
-        """The config ``raw`` describes, its fields checked; ``where`` is named when they are wrong."""
+        """The config ``raw`` describes, its fields checked; ``where`` is named if they are not."""
         known = {f.name for f in dataclasses.fields(cls)}
         if unknown := sorted(set(raw) - known):
             raise DataError(

@@ -1,4 +1,4 @@
-"""How good a model is on pictures it never saw: numbers with what it takes to measure them again."""
+"""How good a model is on pictures it never saw: numbers, and how to measure them again."""
 
 from __future__ import annotations
 

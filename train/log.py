@@ -33,7 +33,7 @@ class Log:
         self.sums: dict[str, Tensor] = {}
         self.count = 0
         self.began, self.first = time.monotonic(), -1
-        self.latest: dict[str, float] = {}
+        self.latest: dict[str, float | list[float]] = {}
 
     def add(self, terms: dict[str, Tensor]) -> None:
         """Counts one step's terms in."""
@@ -46,8 +46,8 @@ class Log:
         means = {name: (value / self.count).item() for name, value in self.sums.items()}
         if bad := [name for name, value in means.items() if not math.isfinite(value)]:
             raise FloatingPointError(
-                f"The training diverged: {bad[0]} is {means[bad[0]]} at step {step}. Its last good "
-                "checkpoint is kept; try a smaller learning rate or clip gradients."
+                f"The training diverged: {bad[0]} is {means[bad[0]]} at step {step}. Its last "
+                "good checkpoint is kept; try a smaller learning rate or clip gradients."
             )
         self._append(step, {**means, "lr": lr})
         self.latest |= means

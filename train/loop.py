@@ -39,7 +39,7 @@ class Trainer:
     model: LatentModel
     average: LatentModel  # follows the model's weights; the model itself where ema is 0
     phases: list[Phase]
-    optimizers: list[torch.optim.Optimizer]
+    optimizers: list[torch.optim.Adam]
     device: torch.device
     step: int = 0
 
@@ -114,8 +114,8 @@ def prepare(config: TrainConfig) -> Trainer:
     batches.check(config, data)
     card = _card(config, data)
     model = bundle.build(card)
-    batches.start_at_mean(model, data.train.x)
-    model = model.to(device, memory_format=torch.channels_last)
+    model.start_at(data.train.x.float().mean(0) / 255)
+    model = model.to(device, torch.float32, memory_format=torch.channels_last)
     objective = OBJECTIVES[config.objective](**config.terms)
     bundle.check_fields(objective)
     phases = objective.phases(model)
@@ -202,5 +202,5 @@ def _follow(trainer: Trainer) -> None:
         # a young average follows fast, or the first checkpoint would show the untrained model
         decay = min(trainer.config.ema, (1 + trainer.step) / (10 + trainer.step))
         pairs = zip(trainer.average.parameters(), trainer.model.parameters(), strict=True)
-        averages, weights = zip(*pairs, strict=True)
-        torch._foreach_lerp_(averages, weights, 1 - decay)
+        for average, weight in pairs:
+            average.lerp_(weight, 1 - decay)

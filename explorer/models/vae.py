@@ -14,7 +14,7 @@ from torch.distributions import Distribution
 
 from ..distributions import diag_normal
 from ..likelihoods import LIKELIHOODS
-from ..nets import OverLeading, conv_decoder, conv_encoder, gaussian, mlp
+from ..nets import OverLeading, conv_decoder, conv_encoder, gaussian, mlp, set_output_bias
 from ..protocol import Block, DataSpec, LatentModel
 
 
@@ -50,7 +50,7 @@ class VAE(LatentModel):
 
     def __init__(self, data: DataSpec, config: Config) -> None:
         super().__init__()
-        self.data, self.blocks = data, (Block("z", (config.latent,)),)
+        self.data, self.config, self.blocks = data, config, (Block("z", (config.latent,)),)
         self.likelihood = LIKELIHOODS[config.likelihood]()
         c, h, w = data.shape
         out = torch.Size([c * self.likelihood.per_pixel, h, w])
@@ -64,7 +64,12 @@ class VAE(LatentModel):
                 mlp(config.latent, *hidden, out.numel()), nn.Unflatten(-1, tuple(out))
             )
         self.decoder = OverLeading(decoder, 1)
+        self.origin: Tensor
         self.register_buffer("origin", torch.zeros(config.latent), persistent=False)
+
+    def start_at(self, mean: Tensor) -> None:
+        if self.config.net == "mlp" and self.likelihood.per_pixel == 1:
+            set_output_bias(self.decoder, mean.clamp(0.005, 0.995).logit())
 
     def prior(self, y: Tensor | None = None) -> Distribution:
         return diag_normal(self.origin, torch.ones_like(self.origin))

@@ -17,7 +17,7 @@ FIRST = "faces"  # what a stranger meets
 
 
 def choose_model(bench: Workbench) -> None:
-    """The picker: shipped models and those this visitor opened. What fails leaves all as it was."""
+    """The picker: shipped models and this visitor's own. What fails leaves all as it was."""
     found = cache.cards()
     titles = {
         k: c.title or k if isinstance(c, Card) else f"{k} (damaged)" for k, c in found.items()

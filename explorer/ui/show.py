@@ -55,7 +55,7 @@ def strip(
 ) -> None:
     """Pictures ``(n, H, W, C)`` in a row."""
     large = images.enlarge(pixels, side, pixelated=pixels.shape[1] <= 32)
-    st.image([picture.squeeze() for picture in large], caption=captions, width=side)
+    st.image([picture.squeeze() for picture in large], caption=None if captions is None else list(captions), width=side)
 
 
 def numbers(metrics: Sequence[Metric]) -> None:

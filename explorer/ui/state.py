@@ -1,4 +1,4 @@
-"""What survives a rerun and a page change. One dataclass, one key; widgets keep their own values."""
+"""What survives a rerun and a page change: one dataclass, one key. Widgets keep their own."""
 
 from __future__ import annotations
 
