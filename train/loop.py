@@ -115,7 +115,7 @@ def prepare(config: TrainConfig) -> Trainer:
     card = _card(config, data)
     model = bundle.build(card)
     model.start_at(data.train.x.float().mean(0) / 255)
-    model = model.to(device, torch.float32, memory_format=torch.channels_last)
+    model.to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     objective = OBJECTIVES[config.objective](**config.terms)
     bundle.check_fields(objective)
     phases = objective.phases(model)
