@@ -1,0 +1,41 @@
+# make run: environment, install, app on the bundled models. make test: the same and every test.
+PYTHON ?= python3
+ifeq ($(OS),Windows_NT)
+BIN := .venv/Scripts
+else
+BIN := .venv/bin
+endif
+
+.PHONY: run test lint train clean
+.DEFAULT_GOAL := run
+
+.venv/made:
+	$(PYTHON) -c "import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and 'Latent Explorer runs on Python 3.11 to 3.13: make PYTHON=python3.12')"
+	$(PYTHON) -m venv .venv
+	touch $@
+
+.venv/runs: .venv/made requirements.txt
+	$(BIN)/python -m pip install --quiet --requirement requirements.txt
+	touch $@
+
+.venv/tests: .venv/runs requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --requirement requirements-dev.txt
+	touch $@
+
+run: .venv/runs
+	$(BIN)/python app.py
+
+lint: .venv/tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+test: lint
+	$(BIN)/python -m pytest
+
+# the recipe that tests train: twenty seconds, into runs/
+train: .venv/runs
+	$(BIN)/python -m train start tiny
+
+clean:
+	rm -rf .venv
