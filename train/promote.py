@@ -15,7 +15,7 @@ from explorer.protocol import LatentModel
 from explorer.rng import seeded
 from explorer.runs import Run
 
-from .config import TrainConfig
+from .config import TrainConfig, recipe, recipes
 from .data import DATASETS
 from .evaluate import seen
 
@@ -31,8 +31,11 @@ def promote(run: Run, target: Path) -> Card:
         raise RunError(f"{run.name} has no checkpoint yet; let it train a little longer.")
     model, card = bundle.load(newest)
     config = TrainConfig.from_dict(card.training, card.name)
-    card = dataclasses.replace(card, name=target.name)
-    card = dataclasses.replace(card, provenance={**card.provenance, "recipe": config.name})
+    provenance = {**card.provenance, "recipe": config.name}
+    card = dataclasses.replace(card, name=target.name, provenance=provenance)
+    if config.name in recipes():  # words may be mended without training again
+        today = recipe(config.name)
+        card = dataclasses.replace(card, title=today.title, notes=today.notes)
     if not config.half:
         return bundle.save(target, model.state_dict(), card)
     card.provenance["precision"] = "half"

@@ -1,0 +1,103 @@
+"""Every shipped model opens, keeps within its size, and says the truth about itself."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from explorer import atlas, bundle
+from explorer.bundle import ATLAS, WEIGHTS
+from explorer.inference import log_weights, picture
+from explorer.rng import seeded
+from train.config import TrainConfig, recipes
+from train.data import DATASETS
+from train.evaluate import seen
+
+PRETRAINED = Path(__file__).parents[1] / "pretrained"
+SHIPPED = ("digits", "digits-2d", "faces", "fashion")
+MEGABYTES = {"faces": 16}
+ANSWERABLE = ("smile", "mouth_open", "brow_raise", "yaw", "pitch", "light_right")
+
+
+@pytest.fixture(scope="module", params=SHIPPED)
+def shipped(request):
+    folder = PRETRAINED / request.param
+    model, card = bundle.load(folder)
+    return folder, model, card, atlas.load(folder, card.files[ATLAS])
+
+
+def test_the_list_is_what_ships():
+    assert set(bundle.catalogue(PRETRAINED)) == set(SHIPPED)
+
+
+def test_a_folder_is_small_and_holds_only_a_bundle(shipped):
+    folder = shipped[0]
+    assert {p.name for p in folder.iterdir()} == {"card.json", WEIGHTS, ATLAS}
+    size = sum(p.stat().st_size for p in folder.iterdir())
+    assert size <= MEGABYTES.get(folder.name, 4) * 1e6
+
+
+def test_a_card_says_what_one_has_to_know(shipped):
+    folder, _, card, _ = shipped
+    assert card.name == folder.name
+    assert card.title
+    assert card.provenance["recipe"] in recipes()
+    for word in ("data", "licence", "credit", "seed", "torch", "date"):
+        assert card.provenance[word]
+    assert {"shows", "bias"} <= set(card.notes)
+    measured = {m.name for m in card.metrics}
+    assert {"elbo", "log_likelihood", "rate", "active_units", "squared_error"} <= measured
+    assert all(m.protocol and m.n > 0 for m in card.metrics)
+
+
+def test_the_atlas_knows_the_held_out_pictures_and_shows_none(shipped):
+    _, model, card, known = shipped
+    assert known is not None
+    assert 1000 <= len(known.latents) <= 10_000
+    assert set(known.maps) == {"pca", "umap"}
+    assert all(xy.isfinite().all() for xy in known.maps.values())
+    assert known.latents.shape[1] == model.latent_size
+    assert known.typicality(known.draws(0, 500)).median() == pytest.approx(0.5, abs=0.15)
+    # a picture would be numbers by the hundred thousand; nothing here is wider than a latent
+    assert max(known.axes.shape[1], known.loc.shape[1]) == model.latent_size
+
+
+def test_its_pictures_are_pictures(shipped):
+    _, model, card, known = shipped
+    with torch.no_grad():
+        x = picture(model.decode(known.draws(1, 16)))
+    assert x.shape == (16, *card.data.shape)
+    assert x.min() >= 0
+    assert x.max() <= 1
+    assert x.std(0).mean() > 0.02  # sixteen different ones
+
+
+def test_headline_numbers_meet_what_the_project_promises():
+    cards = {name: bundle.read_card(PRETRAINED / name) for name in SHIPPED}
+    value = {n: {m.name: m.value for m in c.metrics} for n, c in cards.items()}
+    assert value["digits"]["elbo"] >= -94.0
+    assert value["digits"]["log_likelihood"] >= -89.0
+    assert {m.n for m in cards["digits"].metrics} == {10_000}
+    assert value["faces"]["squared_error"] <= 0.10
+    assert value["faces"]["rate"] <= 170
+    good = [n for n in value["faces"] if n.startswith("auc/") and value["faces"][n] >= 0.90]
+    assert len(good) >= 6
+    assert good[0] == "auc/smile"
+
+
+def test_a_headline_number_can_be_measured_again(shipped):
+    if not os.environ.get("LATENT_DATA"):
+        pytest.skip("needs the real data: set LATENT_DATA")
+    folder, model, card, _ = shipped
+    config = TrainConfig.from_dict(card.training, card.name)
+    data = DATASETS[config.dataset](**config.data)
+    parts = []
+    for start in range(0, 1000, 100):
+        x, y = seen(data.held, config, slice(start, start + 100), torch.device("cpu"))
+        with torch.no_grad(), seeded(start):
+            parts.append(log_weights(model, x, 4, y).mean(0))
+    again = torch.cat(parts)
+    said = next(m for m in card.metrics if m.name == "elbo")
+    tolerance = 4 * (again.std().item() / len(again) ** 0.5 + said.error)
+    assert again.mean().item() == pytest.approx(said.value, abs=tolerance)
