@@ -52,7 +52,7 @@ def test_a_card_says_what_one_has_to_know(shipped):
 
 
 def test_the_atlas_knows_the_held_out_pictures_and_shows_none(shipped):
-    _, model, card, known = shipped
+    _, model, _, known = shipped
     assert known is not None
     assert 1000 <= len(known.latents) <= 10_000
     assert set(known.maps) == {"pca", "umap"}
@@ -89,7 +89,7 @@ def test_headline_numbers_meet_what_the_project_promises():
 def test_a_headline_number_can_be_measured_again(shipped):
     if not os.environ.get("LATENT_DATA"):
         pytest.skip("needs the real data: set LATENT_DATA")
-    folder, model, card, _ = shipped
+    _, model, card, _ = shipped
     config = TrainConfig.from_dict(card.training, card.name)
     data = DATASETS[config.dataset](**config.data)
     parts = []
