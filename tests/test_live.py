@@ -297,20 +297,23 @@ def test_a_watcher_of_nothing_is_turned_away(client: TestClient, run: Run, path:
 
 
 def test_small_messages_do_not_wait_for_an_acknowledgement() -> None:
-    import app  # noqa: F401 - sets it for sockets bound the way Streamlit does
+    import app  # noqa: F401 - sets it, for sockets bound the way Streamlit does
 
-    async def accepted_option() -> int:
-        found = asyncio.get_running_loop().create_future()
+    options = []
 
-        def arrived(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            connection = writer.get_extra_info("socket")
-            found.set_result(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
-            writer.close()
+    class Server(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            accepted = transport.get_extra_info("socket")
+            options.append(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            transport.close()
 
+    async def connect() -> None:
+        loop = asyncio.get_running_loop()
         listening = socket.socket(socket.AF_INET)
         listening.bind(("127.0.0.1", 0))
-        async with await asyncio.start_server(arrived, sock=listening):
-            await asyncio.open_connection(*listening.getsockname())
-            return await asyncio.wait_for(found, 5)
+        async with await loop.create_server(Server, sock=listening):
+            with socket.create_connection(listening.getsockname()) as client:
+                assert await loop.run_in_executor(None, client.recv, 1) == b""
 
-    assert asyncio.run(accepted_option())
+    asyncio.run(connect())
+    assert options == [1]

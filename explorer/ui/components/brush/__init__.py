@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..checks import flags
 from ..mount import show
 from ..pictures import as_frames
 
@@ -59,18 +59,5 @@ def painted(sent: Any, name: str, size: tuple[int, int]) -> NDArray[np.bool_] | 
     """``(H, W)`` in what a browser sent; None where it is empty or not of this picture."""
     if not isinstance(sent, dict) or sent.get("id") != name:
         return None
-    flags = unpack_bits(sent.get("bits"), size[0] * size[1])
-    return None if flags is None or not flags.any() else flags.reshape(size)
-
-
-def unpack_bits(text: Any, count: int) -> NDArray[np.bool_] | None:
-    """``(count,)`` flags from base64 of packed bits; None where it is anything else."""
-    if not isinstance(text, str) or len(text) > 2 * count + 8:
-        return None
-    try:
-        packed = np.frombuffer(base64.b64decode(text, validate=True), np.uint8)
-    except ValueError:
-        return None
-    if len(packed) != -(-count // 8):
-        return None
-    return np.unpackbits(packed, count=count).astype(bool)
+    mask = flags(sent.get("bits"), size[0] * size[1])
+    return None if mask is None or not mask.any() else mask.reshape(size)

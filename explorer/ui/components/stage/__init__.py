@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from explorer.shelf import Opened
 
+from ..checks import numbers
 from ..mount import show
 from ..pictures import spec_of
 from .plane import CORNERS, Plane
@@ -95,28 +95,12 @@ ROOM = "max-width: 36rem; aspect-ratio: 0.9"
 def rested(
     sent: Any, axes: Sequence[Axis], model: str, revision: int
 ) -> tuple[NDArray[np.float32], tuple[float, float]] | None:
-    """Dials ``(K,)`` and place in what a browser sent; None where it is not of this model and revision."""
-    if (
-        not isinstance(sent, dict)
-        or sent.get("model") != model
-        or sent.get("revision") != revision
-    ):
+    """Dials ``(K,)`` and place in what a browser sent; None where they are not for this stage."""
+    if not isinstance(sent, dict) or sent.get("model") != model:
         return None
-    values, place = sent.get("values"), sent.get("place")
-    if (
-        not _numbers(values, len(axes))
-        or not _numbers(place, 2)
-        or max(map(abs, place)) > FARTHEST
-    ):
+    values = numbers(sent.get("values"), len(axes), FARTHEST)
+    place = numbers(sent.get("place"), 2, FARTHEST)
+    if sent.get("revision") != revision or values is None or place is None:
         return None
     low, high = [a.low for a in axes], [a.high for a in axes]
-    turned = np.clip(np.array(values, np.float32), low, high).astype(np.float32)
-    return turned, (float(place[0]), float(place[1]))
-
-
-def _numbers(value: Any, count: int) -> bool:
-    return (
-        isinstance(value, list)
-        and len(value) == count
-        and all(type(v) in (int, float) and abs(v) < 1e9 and math.isfinite(v) for v in value)
-    )
+    return np.clip(values, low, high).astype(np.float32), (place[0], place[1])
