@@ -63,7 +63,7 @@ def desk(tmp_path, monkeypatch):
 def tour(page):
     """The app on that page, run once."""
     at = AppTest.from_file(str(MAIN), default_timeout=60).run()
-    return at.switch_page(f"pages/{page.name}.py").run()
+    return at.switch_page(f"tools/{page.name}.py").run()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)

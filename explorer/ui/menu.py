@@ -1,16 +1,20 @@
-"""The menu, in order. To add a page: write its script, add its line."""
+"""The menu, in order. To add a page: write its script in ``tools/``, add its line.
+
+The folder must not be called ``pages``: beside the main script Streamlit takes one of that name for
+its older kind of multi-page app, and opens its scripts without our frame.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-PAGES_FOLDER = Path(__file__).parent / "pages"
+TOOLS = Path(__file__).parent / "tools"
 
 
 @dataclass(frozen=True)
 class Page:
-    """A script below ``pages/``; the first one of PAGES is where a visitor lands."""
+    """A script in ``tools/``; the first one of PAGES is where a visitor lands."""
 
     verb: str
     title: str
@@ -19,7 +23,7 @@ class Page:
 
     @property
     def script(self) -> Path:
-        return PAGES_FOLDER / f"{self.name}.py"
+        return TOOLS / f"{self.name}.py"
 
 
 PAGES = (

@@ -1,0 +1,1 @@
+"""One script per page; the menu is explorer/ui/menu.py."""
