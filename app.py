@@ -1,4 +1,4 @@
-"""The front door. `python app.py`, `streamlit run app.py` and `uvicorn app:app` serve the same app.
+"""The front door: `python app.py`, `streamlit run app.py` or `uvicorn app:app` serve the app.
 
 `python app.py` also finds a free port and opens the browser. LATENT_HOSTS=name,... serves others
 than this computer; see explorer/guard.py.
@@ -21,12 +21,13 @@ import streamlit as st
 import streamlit.config
 from starlette.middleware import Middleware
 
-from explorer import guard, live
+from explorer import guard, live, watch
 from explorer.errors import ExplorerError
 from explorer.ui import components
 
 HERE = Path(__file__).resolve().parent
 FIRST_PORT = 8501
+FIRST_MODEL = "faces"  # what a stranger meets, as in explorer/ui/main.py
 
 
 def _without_delay(connection: socket.socket) -> None:
@@ -34,9 +35,9 @@ def _without_delay(connection: socket.socket) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
-# Streamlit binds its socket with proto=0, asyncio then leaves Nagle's algorithm on, and every small
-# message waits some 40 ms for a delayed acknowledgement. Private, hence tested (tests/test_live.py).
-asyncio.base_events._set_nodelay = _without_delay
+# Streamlit binds its socket with proto=0, asyncio then leaves Nagle's algorithm on, and every
+# small message waits some 40 ms for a delayed acknowledgement. Private, hence tested.
+asyncio.base_events._set_nodelay = _without_delay  # type: ignore[attr-defined]
 
 # under `uvicorn app:app` Streamlit would look for .streamlit/config.toml beside the page's script
 if streamlit.config._main_script_path is None:
@@ -45,7 +46,8 @@ if streamlit.config._main_script_path is None:
 
 def warm_up() -> None:
     """Loads torch and the first model while the browser loads the page."""
-    for folder in sorted(p.parent for p in (HERE / "pretrained").glob("*/card.json")):
+    folders = [card.parent for card in (HERE / "pretrained").glob("*/card.json")]
+    for folder in sorted(folders, key=lambda f: (f.name != FIRST_MODEL, f.name)):
         try:
             live.warm(folder)
             break
@@ -68,7 +70,7 @@ app = st.App(
     HERE / "explorer" / "ui" / "main.py",
     lifespan=lifespan,
     middleware=[Middleware(guard.Guard)],
-    routes=[*live.ROUTES, *components.ROUTES],
+    routes=[*live.ROUTES, *watch.ROUTES, *components.ROUTES],
 )
 
 

@@ -18,8 +18,6 @@ served meanwhile.
 from __future__ import annotations
 
 import json
-import math
-import re
 import struct
 import threading
 import time
@@ -40,7 +38,6 @@ from .errors import ExplorerError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .runs import Run
     from .shelf import Opened
 
 MOST_LATENTS = 512
@@ -48,8 +45,6 @@ MOST_PIXELS = 32 << 20  # bytes in one answer
 LONGEST_MESSAGE = 2 << 20  # characters: 512 latents of 256 numbers
 LARGEST_NUMBER = 1e3  # no latent of ours comes near it
 CHUNK = 32  # latents decoded together: bounds the memory of convolutions
-PAUSE = 0.25  # seconds between two looks at a run's metrics
-COLUMN = re.compile(r"[\w./-]{1,60}")
 
 SERVED = threading.Event()  # set while these routes answer; without it the browser parts say so
 _WORKERS = anyio.CapacityLimiter(2)
@@ -69,7 +64,7 @@ class Near:
 
 @dataclass(frozen=True)
 class Question:
-    """What to decode: ``where`` is latents ``(n, D)``, a place on a map, or a known latent's index."""
+    """What to decode: ``where`` is latents ``(n, D)``, a place on a map, or an atlas's index."""
 
     model: str
     where: NDArray[np.float32] | Near | int
@@ -174,9 +169,10 @@ def locate(where: NDArray[np.float32] | Near | int, opened: Opened) -> Tensor:
     import torch
 
     if isinstance(where, np.ndarray):
-        if where.shape[1] != opened.model.latent_size:
+        size = opened.model.latent_size
+        if where.shape[1] != size:
             raise RequestError(
-                f"z has {where.shape[1]} coordinates; {opened.card.name} has {opened.model.latent_size}."
+                f"z has {where.shape[1]} coordinates; {opened.card.name} has {size}."
             )
         return torch.from_numpy(where)
     if opened.atlas is None:
@@ -233,7 +229,7 @@ def warm(folder: Path) -> None:
     look(Question(opened.key, np.zeros((1, opened.model.latent_size), np.float32)))
 
 
-# -- the two sockets
+# -- the socket
 
 
 class Newest:
@@ -298,75 +294,4 @@ async def _reply(socket: WebSocket, waiting: Newest) -> None:
             return  # the browser left while we were decoding
 
 
-async def follow(socket: WebSocket) -> None:
-    """Sends a run's metrics as they are written: only rows that this browser has not seen.
-
-    Each message is {"fresh": whether to forget earlier rows, "rows": [[a, b, ...], ...],
-    "offset": where to go on after a lost connection, "state": the run's}. The socket closes
-    with code 1000 once the run has ended.
-    """
-    from .runs import STOPPABLE, Run
-
-    try:
-        run = Run.find(socket.path_params["run_id"])
-        offset = int(socket.query_params.get("since", "0"))
-        columns = socket.query_params.get("columns", "step").split(",")
-        if (
-            not 0 <= offset < 1 << 40
-            or len(columns) > 16
-            or not all(map(COLUMN.fullmatch, columns))
-        ):
-            raise ValueError
-    except ValueError:  # RunError is one
-        await socket.close(1008)
-        return
-    await socket.accept()
-
-    async def send() -> None:
-        nonlocal offset
-        told = None
-        while True:
-            state = (await anyio.to_thread.run_sync(run.status))["state"]
-            news, offset = await anyio.to_thread.run_sync(rows_since, run, offset, columns)
-            if news["rows"] or state != told:
-                await socket.send_json({**news, "offset": offset, "state": state})
-                told = state
-            if state not in STOPPABLE:
-                await socket.close(1000)
-                return
-            await anyio.sleep(PAUSE)
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(_until_gone, socket, group.cancel_scope)
-        try:
-            await send()
-        except (WebSocketDisconnect, RuntimeError, ExplorerError):
-            pass  # the browser left, or the run was deleted
-        group.cancel_scope.cancel()
-
-
-async def _until_gone(socket: WebSocket, scope: anyio.CancelScope) -> None:
-    while (await socket.receive())["type"] != "websocket.disconnect":
-        pass
-    scope.cancel()
-
-
-def rows_since(run: Run, offset: int, columns: list[str]) -> tuple[dict[str, Any], int]:
-    """What was logged after byte ``offset``, as rows of ``columns``, and the next offset."""
-    path = run.folder / "metrics.jsonl"
-    # a resumed run cuts its metrics back, so what a browser holds may no longer be true
-    fresh = offset == 0 or not path.exists() or path.stat().st_size < offset
-    try:
-        records, after = run.metrics(0 if fresh else offset)
-    except ValueError:  # cut back and grown again: the offset points into a line
-        fresh = True
-        records, after = run.metrics(0)
-    rows = [[_number(record.get(name)) for name in columns] for record in records]
-    return {"fresh": fresh, "rows": rows}, after
-
-
-def _number(value: Any) -> float | None:
-    return value if type(value) in (int, float) and math.isfinite(value) else None
-
-
-ROUTES = [WebSocketRoute("/api/decode", converse), WebSocketRoute("/api/run/{run_id}", follow)]
+ROUTES = [WebSocketRoute("/api/decode", converse)]

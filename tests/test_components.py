@@ -21,7 +21,8 @@ from explorer.ui.components.stage import Axis, Plane, rested
 
 HOSTILE: list[Any] = [
     None, True, 1, -1, 1e308, float("nan"), 10**400, "", "a", "=" * 9, b"", [], [None], [[]], {},
-    {"id": 1}, {"model": "m"}, ["a", "b"], [float("inf"), 0.0], [1, True], [10**400, 0], "AAAA" * 10**5,
+    {"id": 1}, {"model": "m"}, ["a", "b"], [float("inf"), 0.0], [1, True], [10**400, 0],
+    "AAAA" * 10**5,
 ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The decode service: right pictures for good questions, words for bad ones, nothing for strangers."""
+"""The decode service: pictures for good questions, words for bad ones, nothing for strangers."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from starlette.middleware import Middleware
 from starlette.testclient import TestClient, WebSocketTestSession
 from starlette.websockets import WebSocketDisconnect
 
-from explorer import atlas, bundle, guard, live
-from explorer.models import FAMILIES
+from explorer import atlas, bundle, guard, live, watch
 from explorer.protocol import DataSpec
 from explorer.runs import Run
 from explorer.shelf import SHELF, Opened
 
 URL = "ws://localhost/api/decode"
 D = 3
+ROUTES = [*live.ROUTES, *watch.ROUTES]
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Opened:
 
 @pytest.fixture(scope="module")
 def client():
-    app = Starlette(routes=live.ROUTES, middleware=[Middleware(guard.Guard)])
+    app = Starlette(routes=ROUTES, middleware=[Middleware(guard.Guard)])
     with TestClient(app, client=("127.0.0.1", 50000)) as client:
         yield client
 
@@ -87,7 +87,7 @@ def test_pictures_are_those_of_the_model(client: TestClient, opened: Opened) -> 
     z = torch.randn(70, D)  # more than one chunk
     with client.websocket_connect(URL) as session:
         header, pixels = ask(session, model=opened.key, z=z.tolist())
-    assert header["stamp"] == 1 and header["n"] == 70
+    assert (header["stamp"], header["n"]) == (1, 70)
     assert header["generation"] == opened.generation
     assert np.abs(pixels - truth(opened, z)).max() <= 1
     assert pixels.std() > 5
@@ -141,7 +141,8 @@ def test_a_bad_question_is_answered_in_words_and_the_next_one_with_a_picture(
 ) -> None:
     with client.websocket_connect(URL) as session:
         header, pixels = ask(session, **{"model": opened.key, **question})
-        assert header["error"].endswith(".") and pixels.size == 0
+        assert header["error"].endswith(".")
+        assert pixels.size == 0
         header, _ = ask(session, model=opened.key, z=NUMBER)
         assert "error" not in header
 
@@ -190,7 +191,7 @@ STRANGERS = {
 def test_strangers_are_turned_away_before_the_handshake(
     headers: dict[str, str], peer: str
 ) -> None:
-    app = Starlette(routes=live.ROUTES, middleware=[Middleware(guard.Guard)])
+    app = Starlette(routes=ROUTES, middleware=[Middleware(guard.Guard)])
     client = TestClient(app, base_url="http://localhost", client=(peer, 50000))
     with pytest.raises(WebSocketDisconnect), client.websocket_connect(URL, headers=headers):
         pass
@@ -251,14 +252,11 @@ def test_a_watcher_gets_each_row_once_and_the_end(client: TestClient, run: Run) 
     )
     with client.websocket_connect("ws://localhost/api/run/a-run?columns=step,elbo") as session:
         first = session.receive_json()
-        assert (
-            first["rows"] == [[1, -3.5], [2, None]]
-            and first["fresh"]
-            and first["state"] == "queued"
-        )
+        assert first["rows"] == [[1, -3.5], [2, None]]
+        assert (first["fresh"], first["state"]) == (True, "queued")
         log(run, 'bo": -3}\n')
         second = session.receive_json()
-        assert second["rows"] == [[3, -3]] and not second["fresh"]
+        assert (second["fresh"], second["rows"]) == (False, [[3, -3]])
         run.report("done", 3)
         assert session.receive_json()["state"] == "done"
         assert session.receive()["code"] == 1000
@@ -269,12 +267,12 @@ def test_a_watcher_gets_each_row_once_and_the_end(client: TestClient, run: Run) 
 
 def test_a_run_that_was_cut_back_is_told_from_the_start(run: Run) -> None:
     log(run, '{"step": 1}\n', '{"step": 22222}\n', '{"step": 3}\n')
-    _, offset = live.rows_since(run, 0, ["step"])
+    _, offset = watch.rows_since(run, 0, ["step"])
     (run.folder / "metrics.jsonl").write_text('{"step": 1}\n')
-    assert live.rows_since(run, offset, ["step"])[0] == {"fresh": True, "rows": [[1]]}
+    assert watch.rows_since(run, offset, ["step"])[0] == {"fresh": True, "rows": [[1]]}
     log(run, *[f'{{"step": {k}}}\n' for k in range(2, 9)])
-    news, _ = live.rows_since(run, offset, ["step"])
-    assert news["fresh"] and news["rows"] == [[k] for k in range(1, 9)]
+    news, _ = watch.rows_since(run, offset, ["step"])
+    assert news == {"fresh": True, "rows": [[k] for k in range(1, 9)]}
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 
 def numbers(value: Any, count: int, largest: float) -> list[float] | None:
-    """A list of ``count`` finite numbers up to ``largest`` in size; None where it is anything else."""
+    """``count`` finite numbers up to ``largest`` in size; None where it is anything else."""
     if not isinstance(value, list) or len(value) != count:
         return None
     # NaN is not <= anything; True is an int that nobody meant

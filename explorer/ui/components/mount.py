@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from streamlit.components.v2 import component
 
 from explorer import live
 
@@ -68,9 +69,7 @@ ROUTES = [Route("/assets/{version}/{path:path}", asset)]
 def _component(name: str, room: str) -> Any:
     # the room is kept while the module loads, so that nothing below jumps
     waiting = f'<div data-waiting style="{room}"></div>'
-    return st.components.v2.component(
-        f"latent_{name}", html=waiting, js=SHIM.format(version=version(), name=name)
-    )
+    return component(f"latent_{name}", html=waiting, js=SHIM.format(version=version(), name=name))
 
 
 def show(

@@ -11,7 +11,7 @@ from explorer.shelf import Opened
 
 
 def spec_of(opened: Opened) -> dict[str, Any]:
-    """Height, width and channels of a model's pictures, and whether their pixels are to be seen."""
+    """The shape of a model's pictures, and whether their pixels are to be seen."""
     data = opened.model.data
     return dict(
         height=data.height, width=data.width, channels=data.channels, pixelated=data.pixelated
@@ -19,7 +19,7 @@ def spec_of(opened: Opened) -> dict[str, Any]:
 
 
 def as_frames(frames: ArrayLike) -> NDArray[np.uint8]:
-    """``(n, H, W, C)`` with C = 1 or 3, ready to be sent; grey pictures may come as ``(n, H, W)``."""
+    """``(n, H, W, C)`` with C = 1 or 3, ready to be sent; grey ones may come as ``(n, H, W)``."""
     array = np.asarray(frames)
     if array.ndim == 3:
         array = array[..., None]

@@ -33,16 +33,17 @@ def brush(
     pictures = [] if picture is None else [as_frames(np.asarray(picture)[None])]
     if pictures and pictures[0].shape[1:3] != (height, width):
         raise ValueError(f"a picture of {pictures[0].shape[1:3]} does not fit size {size}")
+    identity = _name(size, purpose, *pictures)
     header = dict(
         height=height,
         width=width,
         channels=pictures[0].shape[-1] if pictures else 0,
         pixelated=max(height, width) <= 32,
         purpose=purpose,
-        id=_name(size, purpose, *pictures),
+        id=identity,
     )
     states = show("brush", key, header, *pictures, states=("painted",), room=ROOM)
-    return None if states is None else painted(states["painted"], header["id"], size)
+    return None if states is None else painted(states["painted"], identity, size)
 
 
 ROOM = "max-width: 36rem; aspect-ratio: 0.85"

@@ -32,7 +32,7 @@ def curve(
 ) -> None:
     """Shows the run's columns over its steps as they are written.
 
-    It stops following when the run ends; a new revision follows again, for instance after resuming.
+    It stops following when the run ends; a new revision follows again, as after resuming.
     """
     lines = [dict(name=s.name, label=s.label, colour=s.colour) for s in series]
     header = dict(run=run_id, series=lines, x=x, y=y, revision=revision)

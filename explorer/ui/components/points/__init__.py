@@ -46,14 +46,16 @@ def points(
 ) -> PointsValue:
     """Shows ``xy: (N, 2)``, the atlas's map of that name, every point of it.
 
-    With ``names``, ``colour: (N,)`` holds the number of each point's name, -1 for none; without, it
-    is a measure called ``title``.
+    With ``names``, ``colour: (N,)`` holds the number of each point's name, -1 for none; without,
+    it is a measure called ``title``.
     """
     places = np.ascontiguousarray(xy, np.float32).reshape(-1, 2)
     values = np.zeros(len(places)) if colour is None else np.asarray(colour)
     if values.shape != (len(places),):
         raise ValueError(f"colour has shape {values.shape}; {len(places)} points need as many")
     shade = values.astype(np.int32 if names is not None else np.float32)
+    digest = hashlib.blake2b(opened.key.encode() + places.tobytes(), digest_size=8)
+    identity = digest.hexdigest()
     header = dict(
         model=opened.key,
         map=map_name,
@@ -61,12 +63,12 @@ def points(
         n=len(places),
         names=None if names is None else [str(name) for name in names],
         title=title,
-        id=hashlib.blake2b(opened.key.encode() + places.tobytes(), digest_size=8).hexdigest(),
+        id=identity,
     )
     states = show("points", key, header, places, shade, states=("chosen",), room=ROOM)
     if states is None:
         return PointsValue()
-    return chosen(states["chosen"], header["id"], len(places))
+    return chosen(states["chosen"], identity, len(places))
 
 
 ROOM = "height: min(38rem, 75vh)"

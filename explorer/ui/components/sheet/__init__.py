@@ -29,8 +29,8 @@ def sheet(
 ) -> tuple[float, float] | None:
     """The coordinates ``(x, y)`` of the cell last clicked, None before; z = origin + x u + y v.
 
-    Coordinates are a standard normal's: cells hold equal probability, and the first view the central
-    ``start_span`` of it.
+    Coordinates are a standard normal's: cells hold equal probability, and the first view the
+    central ``start_span`` of it.
     """
     arrays = [np.asarray(a, np.float32).reshape(-1) for a in (origin, u, v)]
     header = dict(

@@ -33,7 +33,7 @@ class Axis:
 
 @dataclass(frozen=True, eq=False)
 class StageValue:
-    """Where the stage came to rest: its latent ``(D,)``, its dials ``(K,)``, its place on the plane."""
+    """Where the stage came to rest: latent ``(D,)``, dials ``(K,)``, place on the plane."""
 
     z: NDArray[np.float32]
     values: NDArray[np.float32]
@@ -55,9 +55,9 @@ def stage(
 ) -> StageValue | None:
     """Where it came to rest since ``revision``, None while nobody has moved it.
 
-    z is the plane's latent at ``place``, or ``origin: (D,)`` where there is no plane, and the dials'
-    directions added to it. It starts at ``values`` and ``place``; a new revision moves it there
-    again. While it stands untouched at its start, without ``values``, it drifts by itself.
+    z is the plane's latent at ``place``, or ``origin: (D,)`` where there is no plane, and the
+    dials' directions added to it. It starts at ``values`` and ``place``; a new revision moves it
+    there again. While nobody touches it, and without ``values``, it drifts by itself.
     """
     start = np.asarray(origin, np.float32).reshape(-1)
     directions = np.array([np.asarray(a.direction, np.float32) for a in axes], np.float32)
