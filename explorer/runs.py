@@ -13,6 +13,7 @@ log.txt              stdout and stderr               trainer
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -36,6 +37,10 @@ ROOT = Path(__file__).parents[1]
 RUNS = Path(os.environ.get("LATENT_RUNS", ROOT / "runs"))
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 STOPPABLE = ("queued", "running")
+DIED = (
+    "The trainer ended without a word: it was killed, ran out of memory or disk, or the machine "
+    "went down. Its last checkpoint is kept; it can be resumed."
+)
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,7 @@ class Run:
         (folder / "samples").mkdir(parents=True, exist_ok=True)
         replace_whole(folder / "config.json", json.dumps(dict(config), indent=1).encode())
         run = cls(folder)
-        run.report("queued", 0)
+        run.report("queued", 0, pid=None)
         return run
 
     @classmethod
@@ -79,8 +84,15 @@ class Run:
     @classmethod
     def listed(cls) -> list[Run]:
         """The runs anybody may see, newest first."""
-        found = [p.parent for p in RUNS.glob("*/status.json")]
-        return [cls(f) for f in sorted(found, reverse=True) if not cls(f).private]
+        found = [cls(p.parent) for p in RUNS.glob("*/status.json")]
+        return sorted((run for run in found if not run.private), key=cls.begun, reverse=True)
+
+    def begun(self) -> float:
+        """When the run was made, in seconds since 1970; 0 where that cannot be told."""
+        try:
+            return (self.folder / "config.json").stat().st_mtime
+        except OSError:
+            return 0.0
 
     @property
     def name(self) -> str:
@@ -103,12 +115,15 @@ class Run:
             ) from None
 
     def lock(self) -> FileLock:
-        """Held by the trainer for as long as it lives; the system drops it with the process."""
+        """Held by the trainer for as long as it lives; the system drops it with the process.
+
+        Whoever only looks whether it is held holds it for an instant, hence the patience.
+        """
         return FileLock(self.folder / "lock", timeout=0.1, poll_interval=0.01)
 
     def report(self, state: str, step: int, **more: Any) -> None:
-        """Replaces status.json."""
-        status = dict(state=state, step=step, pid=os.getpid(), at=time.time(), **more)
+        """Replaces status.json. ``pid`` is this process unless ``more`` says otherwise."""
+        status = dict(state=state, step=step, pid=os.getpid(), at=time.time()) | more
         replace_whole(self.folder / "status.json", json.dumps(status).encode())
 
     def stop_requested(self) -> bool:
@@ -116,24 +131,31 @@ class Run:
 
     # what a launcher and a watcher do
 
-    def start(self) -> subprocess.Popen:
+    def start(self) -> subprocess.Popen[bytes]:
         """The trainer as a process of its own, which outlives this one and yields to it."""
+        status = self.status()
+        if self.alive() or (status["pid"] is not None and _starting(status)):
+            raise RunError(f"{self.name} is being trained already; watch it, or stop it first.")
+        newest = self.checkpoint()
         (self.folder / "stop").unlink(missing_ok=True)
-        detached: dict[str, Any] = (
-            dict(creationflags=subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW)
-            if sys.platform == "win32"
-            else dict(start_new_session=True)
-        )
+        flags = 0
+        if sys.platform == "win32":
+            flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
         with open(self.folder / "log.txt", "ab") as log:
-            return subprocess.Popen(
+            trainer = subprocess.Popen(
                 [sys.executable, "-m", "train", "resume", str(self.folder.resolve())],
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 env={**os.environ, "OMP_WAIT_POLICY": "passive"},
-                **detached,
+                start_new_session=True,  # Windows has the flags instead
+                creationflags=flags,
             )
+        # it needs seconds to import torch before it can speak for itself
+        step = int(newest.name) if newest else 0
+        self.report("queued", step, of=status.get("of", 0), pid=trainer.pid)
+        return trainer
 
     def stop(self) -> None:
         """Asks the trainer to end at its next step with a checkpoint."""
@@ -141,6 +163,8 @@ class Run:
 
     def alive(self) -> bool:
         """Whether a trainer holds the lock."""
+        if not (self.folder / "lock").exists():
+            return False  # looking would make the file, and the folder of a deleted run with it
         try:
             with self.lock():
                 return False
@@ -149,16 +173,22 @@ class Run:
 
     def status(self) -> dict[str, Any]:
         """status.json; a run whose trainer is gone without a word reads as ``died``."""
+        status = self._told()
+        if status["state"] in STOPPABLE and not self.alive():
+            status = self._told()  # its last words may have come between the two looks
+            if status["state"] in STOPPABLE and not _starting(status):
+                status |= dict(state="died", error=DIED)
+        return status
+
+    def _told(self) -> dict[str, Any]:
         try:
             status = json.loads((self.folder / "status.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            raise RunError(f"{self.name}: status.json is missing or damaged.") from None
-        if status["state"] in STOPPABLE and not self.alive() and not _starting(status):
-            status["state"] = "died"
-            status["error"] = (
-                "The trainer ended without a word: it was killed, ran out of memory, or the "
-                "machine went down. Its last checkpoint is kept; it can be resumed."
-            )
+            if not {"state", "step", "at", "pid"} <= status.keys():
+                raise KeyError
+        except (OSError, ValueError, KeyError, AttributeError):
+            raise RunError(
+                f"{self.name}: status.json is missing or damaged. The run may have been deleted."
+            ) from None
         return status
 
     def metrics(self, offset: int = 0) -> tuple[list[dict[str, float]], int]:
@@ -178,8 +208,9 @@ class Run:
 
     def checkpoint(self) -> Path | None:
         """The newest complete checkpoint."""
-        complete = sorted((self.folder / "checkpoints").glob(f"*/{CARD}"))
-        return complete[-1].parent if complete else None
+        found = [p.parent for p in (self.folder / "checkpoints").glob(f"*/{CARD}")]
+        complete = [p for p in found if p.name.isdigit()]  # not one that is being written
+        return max(complete, key=lambda p: int(p.name), default=None)
 
     def delete(self) -> None:
         """Removes the folder and every picture in it; a living trainer is ended first."""
@@ -188,15 +219,36 @@ class Run:
         shutil.rmtree(self.folder)
 
     def _end(self, patience: float = 10.0) -> None:
+        """Waits until nobody trains here; ends who does not stop by itself."""
+        if self._told()["state"] == "queued":
+            patience = 0.0  # it is importing torch, and has nothing to lose
         deadline = time.monotonic() + patience
         while self.alive() and time.monotonic() < deadline:
             time.sleep(0.05)
-        if self.alive():
-            psutil.Process(self.status()["pid"]).kill()
-            while self.alive():
-                time.sleep(0.05)
+        status = self._told()
+        trainer = _trainer(status) if status["state"] in STOPPABLE else None
+        if trainer is not None and trainer.pid != os.getpid():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                trainer.kill()
+            while _trainer(status) is not None:
+                time.sleep(0.02)
+
+
+def _trainer(status: Mapping[str, Any]) -> psutil.Process | None:
+    """The living process that ``status`` names, unless its number has been given to another."""
+    try:
+        process = psutil.Process(status["pid"]) if status["pid"] else None
+        if process is None or process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        return process if process.create_time() < status["at"] + 1 else None
+    except psutil.Error:
+        return None
 
 
 def _starting(status: Mapping[str, Any]) -> bool:
-    """Whether a queued run is young enough that its trainer may still be importing torch."""
-    return status["state"] == "queued" and time.time() - status["at"] < 60
+    """Whether a queued run's trainer may still be importing torch."""
+    if status["state"] != "queued":
+        return False
+    if status["pid"] is None:  # nobody has started it yet
+        return time.time() - status["at"] < 60
+    return _trainer(status) is not None

@@ -26,8 +26,8 @@ def save(run: Run, trainer: Trainer) -> None:
     """Publishes ``checkpoints/<step>`` by one rename, then lets the older ones go."""
     if not all(p.isfinite().all() for p in trainer.average.parameters()):
         raise FloatingPointError(
-            f"The training diverged: weights are not finite at step {trainer.step}. Its last good "
-            "checkpoint is kept; try a smaller learning rate."
+            f"The training diverged: weights are not finite at step {trainer.step}. Try a smaller "
+            "learning rate, or clip gradients."
         )
     root = run.folder / "checkpoints"
     target = root / f"{trainer.step:06d}"
@@ -35,27 +35,37 @@ def save(run: Run, trainer: Trainer) -> None:
         return
     root.mkdir(exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=".part-", dir=root))
-    save_file(_state(trainer), partial / RESUME)
-    bundle.save(partial, trainer.average.state_dict(), trainer.card)
-    partial.rename(target)
+    try:
+        save_file(_state(trainer), partial / RESUME)
+        bundle.save(partial, trainer.average.state_dict(), trainer.card)
+        partial.rename(target)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)  # on a full disk it would take the last room
+        raise
     for old in [p for p in root.iterdir() if p != target]:
         shutil.rmtree(old, ignore_errors=True)
 
 
 def resume(run: Run, trainer: Trainer) -> None:
-    """Brings ``trainer`` to the run's last checkpoint, if any; cuts metrics.jsonl back to it."""
+    """Brings ``trainer`` to the run's last checkpoint, if any; cuts what it logged back to it."""
     folder = run.checkpoint()
     if folder is not None:
         _restore(trainer, load_file(folder / RESUME))
+    for sheet in run.samples():
+        if int(sheet.stem) > trainer.step:
+            sheet.unlink()
     metrics = run.folder / "metrics.jsonl"
     if metrics.exists():
         lines = metrics.read_bytes().splitlines(keepends=True)
-        kept = [
-            line
-            for line in lines
-            if line.endswith(b"\n") and json.loads(line)["step"] <= trainer.step
-        ]
-        replace_whole(metrics, b"".join(kept))
+        replace_whole(metrics, b"".join(line for line in lines if _until(trainer.step, line)))
+
+
+def _until(step: int, line: bytes) -> bool:
+    """Whether a line of the metrics is whole and of a step up to ``step``."""
+    try:
+        return line.endswith(b"\n") and json.loads(line)["step"] <= step
+    except (ValueError, KeyError, TypeError):
+        return False  # the machine went down while it was written
 
 
 def _state(trainer: Trainer) -> dict[str, Tensor]:

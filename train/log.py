@@ -46,8 +46,8 @@ class Log:
         means = {name: (value / self.count).item() for name, value in self.sums.items()}
         if bad := [name for name, value in means.items() if not math.isfinite(value)]:
             raise FloatingPointError(
-                f"The training diverged: {bad[0]} is {means[bad[0]]} at step {step}. Its last "
-                "good checkpoint is kept; try a smaller learning rate or clip gradients."
+                f"The training diverged: {bad[0]} is {means[bad[0]]} at step {step}. Try a "
+                "smaller learning rate, or clip gradients."
             )
         self._append(step, {**means, "lr": lr})
         self.latest |= means

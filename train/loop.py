@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import errno
 import math
 import os
 import sys
@@ -13,6 +15,7 @@ from dataclasses import dataclass
 import psutil
 import torch
 from filelock import Timeout
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from explorer import bundle
@@ -55,6 +58,8 @@ def train(run: Run, quiet: bool = False) -> str:
     Raises RunError when another trainer holds the folder. Whatever else goes wrong is told in
     status.json, with the last good checkpoint kept.
     """
+    if not (run.folder / "status.json").is_file():
+        raise RunError(f"There is no run in {run.folder}. It may have been deleted.")
     try:
         with run.lock():
             return _train(run, quiet)
@@ -65,34 +70,61 @@ def train(run: Run, quiet: bool = False) -> str:
 
 
 def _train(run: Run, quiet: bool) -> str:
-    step, trainer = 0, None
+    trainer = None
     try:
+        newest = run.checkpoint()
+        step = int(newest.name) if newest else 0
         config = TrainConfig.from_dict(run.config(), run.name)
         _yield_to_others(config)
-        run.report("running", 0, note="reading the data")
+        run.report("running", step, note="reading the data")
         trainer = prepare(config)
         checkpoints.resume(run, trainer)
         state = _loop(run, trainer, quiet)
         run.report(state, trainer.step, of=trainer.total)
         return state
-    except (ExplorerError, FloatingPointError, OSError, MemoryError) as error:
-        step = trainer.step if trainer else step
-        run.report("failed", step, of=trainer.total if trainer else 0, error=_sentence(error))
-        print(f"{run.name} failed: {_sentence(error)}", file=sys.stderr)
+    except KeyboardInterrupt:
+        _end(run, trainer, "stopped", note="It goes on from its last checkpoint when resumed.")
+        return "stopped"
+    except Exception as error:
+        sentence = _sentence(error, run)
+        _end(run, trainer, "failed", error=sentence or f"{type(error).__name__}: {error}")
+        if sentence is None:  # a bug: whoever started the run may read it in log.txt
+            traceback.print_exc()
+            raise
+        print(f"{run.name} failed: {sentence}", file=sys.stderr)
         return "failed"
-    except BaseException as error:
-        step = trainer.step if trainer else step
-        run.report("failed", step, error=f"{type(error).__name__}: {error}")
-        traceback.print_exc()
-        raise
 
 
-def _sentence(error: BaseException) -> str:
-    if isinstance(error, MemoryError):
-        return "The machine ran out of memory; choose a smaller batch or model."
-    if isinstance(error, OSError) and error.errno == 28:
-        return "The disk is full. Make room and resume; the last checkpoint is kept."
-    return str(error)
+def _end(run: Run, trainer: Trainer | None, state: str, **more: str) -> None:
+    """Tells how it ended; where even that cannot be written the run reads as died."""
+    step, of = (trainer.step, trainer.total) if trainer else (0, 0)
+    with contextlib.suppress(OSError):
+        run.report(state, step, of=of, **more)
+
+
+def _sentence(error: Exception, run: Run) -> str | None:
+    """What happened, what is left of the run, and what to do; None for what should not happen."""
+    newest = run.checkpoint()
+    kept = (
+        f"Its checkpoint of step {int(newest.name):,} is kept."
+        if newest
+        else "It had no checkpoint yet."
+    )
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error):
+        return f"The machine ran out of memory; choose a smaller batch or model. {kept}"
+    if _disk_is_full(error):
+        return f"The disk is full. Make room and resume. {kept}"
+    if isinstance(error, FloatingPointError | SafetensorError):
+        return f"{error} {kept}"
+    return str(error) if isinstance(error, ExplorerError | OSError) else None
+
+
+def _disk_is_full(error: Exception) -> bool:
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOSPC
+    # of what Linux, macOS and Windows say only the number comes through
+    said = str(error)
+    return isinstance(error, SafetensorError) and ("error 28)" in said or "error 112)" in said)
 
 
 def _yield_to_others(config: TrainConfig) -> None:
