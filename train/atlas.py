@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from .data import ATTRIBUTES, DATASETS, Attribute, Dataset, Split
 
 COMPONENTS = 10  # of the mixture fitted to the aggregate posterior
 DIALS = 20  # visual axes kept
-PROBES = 200  # latents at which the decoder's response is measured
+PROBES = 100  # latents at which the decoder's response is measured
 
 
 def build(folder: Path) -> Atlas:
@@ -37,8 +38,8 @@ def build(folder: Path) -> Atlas:
 @torch.no_grad()
 def chart(model: LatentModel, data: Dataset, seed: int) -> Atlas:
     """Latents, density, dials, maps and attribute directions of ``model`` on ``data``."""
-    z, kl, error = encoded(model, data.held)
-    known, _, _ = encoded(model, data.train)
+    z, kl, error = facts(model, data.held)
+    known = centres(model, data.train)
     weights, loc, scale = mixture(known, seed)
     return Atlas(
         latents=z,
@@ -55,13 +56,24 @@ def chart(model: LatentModel, data: Dataset, seed: int) -> Atlas:
     )
 
 
+def batches(split: Split, size: int = 500) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """All of ``split`` in order: pictures in [0, 1] and their labels."""
+    for start in range(0, len(split.x), size):
+        part = slice(start, start + size)
+        yield split.x[part].float() / 255, None if split.y is None else split.y[part]
+
+
 @torch.no_grad()
-def encoded(model: LatentModel, split: Split, chunk: int = 500) -> tuple[Tensor, Tensor, Tensor]:
+def centres(model: LatentModel, split: Split) -> Tensor:
+    """``(N, D)``: where the posterior of every picture is centred."""
+    return torch.cat([centre(model.encode(x, y)) for x, y in batches(split)])
+
+
+@torch.no_grad()
+def facts(model: LatentModel, split: Split) -> tuple[Tensor, Tensor, Tensor]:
     """``(N, D)`` posterior centres, ``(N,)`` KL in nats, ``(N,)`` squared error per pixel."""
     parts = []
-    for start in range(0, len(split.x), chunk):
-        x = split.x[start : start + chunk].float() / 255
-        y = None if split.y is None else split.y[start : start + chunk]
+    for x, y in batches(split):
         q = model.encode(x, y)
         z = centre(q)
         kl = rate(q, model.prior(y), z, q.log_prob(z))
