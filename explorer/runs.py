@@ -84,8 +84,8 @@ class Run:
     @classmethod
     def listed(cls) -> list[Run]:
         """The runs anybody may see, newest first."""
-        found = [cls(p.parent) for p in RUNS.glob("*/status.json")]
-        return sorted((run for run in found if not run.private), key=cls.begun, reverse=True)
+        found = [Run(p.parent) for p in RUNS.glob("*/status.json")]
+        return sorted((run for run in found if not run.private), key=Run.begun, reverse=True)
 
     def begun(self) -> float:
         """When the run was made, in seconds since 1970; 0 where that cannot be told."""

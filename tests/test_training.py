@@ -1,0 +1,366 @@
+"""The loop, the objective and the batches, against what is known of them."""
+
+import itertools
+import json
+import math
+
+import pytest
+import torch
+from safetensors import safe_open
+from torch.distributions import Bernoulli, kl_divergence
+
+from explorer import bundle
+from explorer.bundle import Card
+from explorer.distributions import draw
+from explorer.protocol import DataSpec
+from explorer.runs import Run
+from train import batches, evaluate, loop, promote
+from train.config import TrainConfig, recipe, recipes
+from train.data import DATASETS
+from train.objectives import ELBO, OBJECTIVES
+
+SHORT = dict(
+    name="short",
+    dataset="digits-8x8",
+    model=dict(latent=4, hidden=32),
+    binarise="dynamic",
+    epochs=2,  # 30 steps
+    batch=100,
+    log_every=10,
+    evaluate_every=10,
+    checkpoint_every=30,
+    threads=1,
+    seed=1,
+)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    """Runs live in a folder of their own; training here leaves this process as it was."""
+    monkeypatch.setattr("explorer.runs.RUNS", tmp_path)
+    monkeypatch.setattr(loop, "_yield_to_others", lambda config: torch.set_num_threads(1))
+    threads = torch.get_num_threads()
+    yield tmp_path
+    torch.set_num_threads(threads)
+
+
+def config(**changes):
+    return TrainConfig.from_dict(SHORT | changes, "test")
+
+
+def trained(**changes):
+    run = Run.create("short", config(**changes).as_dict())
+    assert loop.train(run, quiet=True) == "done"
+    return run
+
+
+def weights(run):
+    return (run.checkpoint() / bundle.WEIGHTS).read_bytes()
+
+
+# -- the loop
+
+
+def test_one_seed_ends_with_one_model_and_another_with_another():
+    first, again, other = trained(), trained(), trained(seed=2)
+    assert weights(first) == weights(again)
+    assert first.metrics() == again.metrics()
+    assert weights(first) != weights(other)
+
+
+def test_a_model_learns_more_than_the_mean_picture():
+    run = trained(epochs=30, lr=2e-3, model=dict(latent=8, hidden=128))
+    held = [r["held/elbo"] for r in run.metrics()[0] if "held/elbo" in r]
+    assert held[-1] > held[0]
+
+    data = DATASETS["digits-8x8"]()
+    mean = (data.train.x.float() / 255).mean(0).clamp(0.001, 0.999)
+    x, _ = evaluate.seen(data.held, config(), slice(0, evaluate.LOOK), torch.device("cpu"))
+    known = Bernoulli(mean).log_prob(x).flatten(1).sum(1).mean().item()
+    assert held[-1] > known + 2
+
+
+def test_a_record_is_the_mean_since_the_last_one():
+    each = [r for r in trained(log_every=1).metrics()[0] if "elbo" in r]
+    tens = [r for r in trained(log_every=10).metrics()[0] if "elbo" in r]
+    assert [r["step"] for r in each] == list(range(1, 31))
+    assert [r["step"] for r in tens] == [1, 10, 20, 30]
+    for name in ("elbo", "rate", "distortion"):
+        mean = sum(r[name] for r in each[10:20]) / 10
+        assert tens[2][name] == pytest.approx(mean, rel=1e-5)
+
+
+def test_every_record_is_strict_json():
+    lines = (trained().folder / "metrics.jsonl").read_text().splitlines()
+    for line in lines:
+        json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+
+
+@pytest.mark.parametrize(("name", "end"), [("cosine", 0.01), ("constant", 1.0)])
+def test_the_learning_rate_goes_from_what_was_asked_to_its_end(name, end):
+    trainer = loop.prepare(config(schedule=name, lr=0.01))
+    rates = []
+    for step in range(trainer.total + 1):
+        trainer.step = step
+        rates.append(loop._schedule(trainer))
+        assert {g["lr"] for o in trainer.optimizers for g in o.param_groups} == {rates[-1]}
+    assert rates[0] == pytest.approx(0.01)
+    assert rates[-1] == pytest.approx(0.01 * end)
+    assert all(b <= a for a, b in itertools.pairwise(rates))
+
+
+def test_the_average_follows_by_the_decay_that_was_asked_once_it_is_old():
+    trainer = loop.prepare(config(ema=0.75))
+    first = next(trainer.average.parameters()).clone()
+    weight = next(trainer.model.parameters())
+    weight.data += 1
+
+    trainer.step = 10**6
+    loop._follow(trainer)
+    assert torch.allclose(
+        next(trainer.average.parameters()) - first, torch.tensor(0.25), atol=1e-6
+    )
+    trainer.step = 0  # a young one follows fast
+    loop._follow(trainer)
+    assert torch.allclose(
+        next(trainer.average.parameters()) - first, torch.tensor(1 - 0.1 * 0.75), atol=1e-6
+    )
+
+
+def test_without_an_average_the_model_is_what_is_kept():
+    trainer = loop.prepare(config(ema=0.0))
+    assert trainer.average is trainer.model
+
+
+def test_clipping_bounds_the_step():
+    trainer = loop.prepare(config(clip=1e-3))
+    x, y = batches.batch(trainer.data.train, trainer.config, 0, trainer.device)
+    loop._update(trainer, x, y)
+    norms = [p.grad.norm() for p in trainer.phases[0].module.parameters()]
+    assert torch.stack(norms).norm().item() == pytest.approx(1e-3, rel=1e-3)
+
+
+# -- batches
+
+
+@pytest.mark.parametrize("pictures", [100, 103, 128])
+def test_every_pass_sees_every_picture_once_in_an_order_of_its_own(pictures):
+    settings = config(batch=10)
+    each = batches.per_epoch(pictures, 10)
+    assert each == pictures // 10
+    passes = [
+        torch.cat([batches.indices(pictures, settings, e * each + k) for k in range(each)])
+        for e in range(3)
+    ]
+    for order in passes:
+        assert len(order) == 10 * each
+        assert len(order.unique()) == 10 * each
+        assert 0 <= order.min()
+        assert order.max() < pictures
+    assert not torch.equal(passes[0], passes[1])
+    assert not torch.equal(passes[1], passes[2])
+
+
+def test_the_order_depends_on_seed_and_step_alone():
+    first = batches.indices(1000, config(), 7)
+    torch.manual_seed(5)
+    assert torch.equal(batches.indices(1000, config(), 7), first)
+    assert not torch.equal(batches.indices(1000, config(seed=2), 7), first)
+
+
+def test_a_set_smaller_than_a_batch_is_one_batch():
+    assert batches.per_epoch(30, 100) == 1
+    assert sorted(batches.indices(30, config(), 5).tolist()) == list(range(30))
+
+
+def test_dynamic_binarisation_draws_black_and_white_with_the_greys_chances():
+    split, settings = DATASETS["digits-8x8"]().train, config(batch=1500)
+    torch.manual_seed(0)
+    draws = [batches.batch(split, settings, 0, torch.device("cpu"))[0] for _ in range(40)]
+    assert set(draws[0].unique().tolist()) == {0.0, 1.0}
+    grey = split.x[batches.indices(1500, settings, 0)].float() / 255
+    drawn = torch.stack(draws).mean(0)
+    assert (drawn - grey).mean().abs() < 0.002
+    assert (drawn - grey).abs().max() < 0.5
+
+
+@pytest.mark.parametrize("photo", [False, True])
+@pytest.mark.parametrize("shape", [(64, 1, 8, 8), (64, 3, 16, 20)])
+def test_augmented_pictures_keep_their_shape_and_range(photo, shape):
+    torch.manual_seed(0)
+    x = torch.rand(shape)
+    seen = batches.augmented(x, photo=photo)
+    assert seen.shape == x.shape
+    assert 0 <= seen.min()
+    assert seen.max() <= 1
+    assert not torch.equal(seen, x)
+
+
+def test_mirroring_shows_each_picture_or_its_mirror_image():
+    torch.manual_seed(0)
+    x = torch.rand(400, 1, 8, 8)
+    seen = batches.augmented(x, photo=False)
+    same = (seen == x).flatten(1).all(1)
+    mirrored = (seen == x.flip(-1)).flatten(1).all(1)
+    assert (same ^ mirrored).all()
+    assert 140 < mirrored.sum() < 260
+
+
+def test_the_held_out_view_is_the_same_every_time():
+    held = DATASETS["digits-8x8"]().held
+    first, _ = evaluate.seen(held, config(), slice(0, 50), torch.device("cpu"))
+    torch.manual_seed(123)
+    again, _ = evaluate.seen(held, config(), slice(0, 50), torch.device("cpu"))
+    assert torch.equal(first, again)
+    assert set(first.unique().tolist()) == {0.0, 1.0}
+
+
+# -- the objective
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    spec = DataSpec("toy", 1, 8, 8)
+    return bundle.build(Card("toy", "vae", dict(latent=5, hidden=32), spec)).double()
+
+
+@pytest.fixture
+def x():
+    return torch.rand(16, 1, 8, 8, generator=torch.Generator().manual_seed(1)).round().double()
+
+
+def terms(objective, model, x, step=0):
+    (phase,) = objective.phases(model)
+    torch.manual_seed(3)
+    return phase.loss(x, None, step)
+
+
+def test_with_beta_one_the_loss_is_minus_the_bound(model, x):
+    seen = terms(ELBO(), model, x)
+    assert seen["loss"].item() == pytest.approx(-seen["elbo"].item())
+    assert seen["elbo"].item() == pytest.approx(-(seen["distortion"] + seen["rate"]).item())
+
+
+def test_the_terms_are_what_the_distributions_say(model, x):
+    seen = terms(ELBO(), model, x)
+    torch.manual_seed(3)
+    q = model.encode(x)
+    z, _ = draw(q)
+    assert seen["rate"].item() == pytest.approx(kl_divergence(q, model.prior()).mean().item())
+    assert seen["distortion"].item() == pytest.approx(-model.decode(z).log_prob(x).mean().item())
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.5, 4.0])
+def test_beta_weighs_the_rate_alone(model, x, beta):
+    seen = terms(ELBO(beta=beta), model, x)
+    assert seen["loss"].item() == pytest.approx((seen["distortion"] + beta * seen["rate"]).item())
+
+
+def test_warming_up_lets_beta_rise_in_equal_steps_and_stay():
+    beta = [
+        terms_of(ELBO(beta=2.0, warmup=4), step)["beta"].item() for step in (0, 1, 2, 3, 4, 99)
+    ]
+    assert beta == pytest.approx([0.5, 1.0, 1.5, 2.0, 2.0, 2.0])
+
+
+def terms_of(objective, step):
+    torch.manual_seed(0)
+    model = bundle.build(Card("toy", "vae", dict(latent=5, hidden=32), DataSpec("toy", 1, 8, 8)))
+    return terms(objective, model, torch.zeros(4, 1, 8, 8), step)
+
+
+def test_free_bits_cost_their_number_where_the_rate_is_below_and_nothing_more_above(model, x):
+    each = kl_divergence(model.encode(x).base_dist, model.prior().base_dist).mean(0)
+    low, high = each.min().item() / 2, each.max().item() * 2
+    plain = terms(ELBO(), model, x)
+    seen = terms(ELBO(free_bits=low), model, x)
+    assert seen["loss"].item() == pytest.approx(plain["loss"].item())
+    seen = terms(ELBO(free_bits=high), model, x)
+    assert seen["loss"].item() == pytest.approx((plain["distortion"] + 5 * high).item())
+    assert seen["elbo"].item() == pytest.approx(plain["elbo"].item())  # the bound is the bound
+
+    first = next(model.encoder.parameters())
+    price = seen["loss"] - seen["distortion"]
+    assert torch.autograd.grad(price, first, allow_unused=True)[0].abs().sum() == 0
+
+
+@pytest.mark.parametrize(("factor", "rises"), [(0.5, True), (2.0, False)])
+def test_a_held_rate_gets_dearer_while_it_is_too_high_and_cheaper_while_too_low(
+    model, x, factor, rises
+):
+    rate = terms(ELBO(), model, x)["rate"].item()
+    (phase,) = ELBO(beta=3.0, hold_rate=factor * rate).phases(model)
+    optimizer = torch.optim.SGD(phase.module.parameters(), lr=1e-3)
+    torch.manual_seed(3)
+    before = phase.loss(x, None, 0)
+    assert before["beta"].item() == pytest.approx(3.0)
+    before["loss"].backward()
+    optimizer.step()
+    after = phase.loss(x, None, 1)["beta"].item()
+    assert (after > 3.0) == rises
+
+
+def test_a_held_rate_presses_on_the_model_as_beta_would(model, x):
+    first = next(model.encoder.parameters())
+    held = terms(ELBO(beta=3.0, hold_rate=7.0), model, x)["loss"]
+    plain = terms(ELBO(beta=3.0), model, x)["loss"]
+    assert torch.allclose(*(torch.autograd.grad(loss, first)[0] for loss in (held, plain)))
+
+
+def test_a_held_rate_is_reached():
+    run = trained(
+        epochs=60, terms=dict(beta=1.0, hold_rate=6.0), model=dict(latent=4, hidden=64), lr=5e-3
+    )
+    rate = [r["rate"] for r in run.metrics()[0] if "rate" in r]
+    assert rate[-1] == pytest.approx(6.0, abs=1.0)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_every_objectives_loss_has_a_gradient_for_all_that_it_trains(name, model, x):
+    for phase in OBJECTIVES[name]().phases(model):
+        phase.loss(x, None, 0)["loss"].backward()
+        assert all(p.grad is not None for p in phase.module.parameters())
+
+
+# -- recipes and what is promoted
+
+
+@pytest.mark.parametrize("name", recipes())
+def test_every_recipe_reads_and_goes_there_and_back(name):
+    settings = recipe(name)
+    assert TrainConfig.from_dict(json.loads(json.dumps(settings.as_dict())), name) == settings
+    assert settings.dataset in DATASETS
+    assert settings.objective in OBJECTIVES
+
+
+def stored(folder):
+    with safe_open(folder / bundle.WEIGHTS, "pt") as file:
+        return {file.get_tensor(key).dtype for key in file.keys()}
+
+
+@pytest.mark.parametrize(
+    ("half", "tolerance", "kept"),
+    [
+        (True, 0.05, torch.float16),
+        (True, -1.0, torch.float32),  # nothing is good enough
+        (False, 0.05, torch.float32),
+    ],
+)
+def test_half_precision_is_kept_where_the_bound_minds_less_than_the_tolerance(
+    monkeypatch, home, half, tolerance, kept
+):
+    run = trained(half=half)
+    monkeypatch.setattr(promote, "TOLERANCE", tolerance)
+    card = promote.promote(run, home / "shipped")
+    assert stored(home / "shipped") == {kept}
+    assert card.name == "shipped"
+    assert card.provenance["recipe"] == "short"
+    if half:
+        assert ("half" == card.provenance["precision"]) == (kept == torch.float16)
+
+    model, _ = bundle.load(home / "shipped")
+    before, _ = bundle.load(run.checkpoint())
+    moved = abs(promote._bound(model, config()) - promote._bound(before, config()))
+    assert math.isfinite(moved)
+    assert moved <= 0.05
