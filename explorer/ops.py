@@ -142,3 +142,51 @@ def principal_axes(z: Tensor) -> tuple[Tensor, Tensor]:
     covariance = (z - mean).T @ (z - mean) / max(1, len(z) - 1)
     variance, vectors = torch.linalg.eigh(covariance)
     return mean, (vectors * variance.clamp(min=0).sqrt()).flip(-1).T
+
+
+def coordinates(z: Tensor, axes: Tensor) -> Tensor:
+    """``(N, K)``: how far ``z: (N, D)`` lie from their mean along ``axes: (K, D)``, in axes' lengths.
+
+    For axes that are uncorrelated over z and one spread long, as an atlas's are.
+    """
+    centred = z - z.mean(0)
+    covariance = centred.T @ centred / max(1, len(z) - 1)
+    return centred @ torch.linalg.pinv(covariance, hermitian=True) @ axes.T
+
+
+def correlations(a: Tensor, b: Tensor) -> Tensor:
+    """``(K,)`` in [-1, 1]: of ``a: (N, K)`` with ``b: (N,)``, where b is known; 0 where it is not."""
+    known = ~b.isnan()
+    if known.sum() < 3:
+        return a.new_zeros(a.shape[1])
+    a, b = a[known] - a[known].mean(0), b[known] - b[known].mean()
+    return (b @ a) / (a.norm(dim=0) * b.norm()).clamp(min=1e-12)
+
+
+def near(z: Tensor, others: Tensor, mean: Tensor, reach: float) -> Tensor:
+    """``(n, D)``: ``z: (D,)`` moved towards each of ``others: (n, D)``; ``reach`` 0 stays, 1 arrives.
+
+    The weights' squares sum to one, so that typical latents stay typical (a step of pCN).
+    """
+    return mean + (1 - reach**2) ** 0.5 * (z - mean) + reach * (others - mean)
+
+
+def on_plane(origin: Tensor, u: Tensor, v: Tensor, place: tuple[float, float]) -> Tensor:
+    """``(D,)``: ``origin`` moved by ``place`` along ``u`` and ``v``."""
+    return origin + place[0] * u + place[1] * v
+
+
+def holding(move: Tensor, normal: Tensor, fixed: Tensor, most: float = 3.0) -> Tensor:
+    """``(D,)``: ``move`` without what would change the readings ``fixed: (k, D)``, as strong as it was.
+
+    Strength is what its own reading ``normal: (D,)`` says. Where hardly anything is left of it,
+    because the readings are nearly the same, it is lengthened ``most`` times and no more.
+    """
+    held = without(move, fixed)
+    before, after = move @ normal, held @ normal
+    return held * (before / after if after * before > 0 else 1.0).clamp(max=most)
+
+
+def readings(step: Tensor, moves: Tensor, normals: Tensor) -> Tensor:
+    """``(k,)``: what ``step: (D,)`` changes in each reading, 1 being what its own move changes."""
+    return (normals @ step) / (normals * moves).sum(1)

@@ -51,3 +51,28 @@ def at_home(opened: Opened) -> NDArray[np.float32]:
     known = opened.atlas
     distance = ((known.latents - known.mean) / known.spread.clamp(min=1e-6)).norm(dim=1)
     return known.latents[distance.argmin()].numpy()
+
+
+def drawn(opened: Opened, z: NDArray[np.float32] | torch.Tensor) -> torch.Tensor:
+    """``(n, C, H, W)``: the pictures of latents ``z: (n, D)``. Not cached: they may be anyone's."""
+    with torch.no_grad(), seeded(0):
+        parts = torch.as_tensor(z, dtype=torch.float32).to(opened.device).split(64)
+        return torch.cat([picture(opened.model.decode(p)) for p in parts]).cpu()
+
+
+def sample(opened: Opened, seed: int) -> NDArray[np.float32]:
+    """``(D,)``: one of the known latents; of a model without an atlas, a draw of its prior."""
+    if opened.atlas is not None:
+        known = opened.atlas.latents
+        return known[np.random.default_rng(seed).integers(len(known))].numpy()
+    with torch.no_grad(), seeded(seed):
+        return opened.model.prior().sample().cpu().numpy().reshape(-1)
+
+
+def worse_than(opened: Opened, x: torch.Tensor, redrawn: torch.Tensor) -> NDArray[np.float32]:
+    """``(n,)`` in [0, 1]: the share of known pictures that the model redraws better than ``x``."""
+    if opened.atlas is None:
+        return np.zeros(len(x), np.float32)
+    error = (x - redrawn).square().flatten(1).mean(1)
+    known = opened.atlas.error.sort().values
+    return (torch.searchsorted(known, error) / len(known)).numpy()
