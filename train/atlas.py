@@ -10,14 +10,15 @@ import torch
 from torch import Tensor
 
 from explorer import atlas, bundle, ops
-from explorer.atlas import Atlas, Direction
+from explorer.atlas import Atlas
 from explorer.distributions import centre, rate
 from explorer.inference import picture
 from explorer.protocol import LatentModel
 from explorer.rng import seeded
 
 from .config import TrainConfig
-from .data import ATTRIBUTES, DATASETS, Attribute, Dataset, Split
+from .data import Dataset, Split, load
+from .directions import directions
 
 COMPONENTS = 10  # of the mixture fitted to the aggregate posterior
 DIALS = 20  # visual axes kept
@@ -28,7 +29,7 @@ def build(folder: Path) -> Atlas:
     """The atlas of a bundle, written beside its weights, the card's hashes brought up to date."""
     model, card = bundle.load(folder)
     config = TrainConfig.from_dict(card.training, card.name)
-    data = DATASETS[config.dataset](**config.data)
+    data = load(config.dataset, config.data)
     made = chart(model, data, config.seed)
     atlas.save(folder, made)
     bundle.write_card(folder, card)
@@ -153,50 +154,3 @@ def umap(z: Tensor, seed: int) -> Tensor:
 
     fit = umap_learn.UMAP(n_neighbors=15, min_dist=0.1, random_state=seed, n_jobs=1)
     return torch.as_tensor(np.asarray(fit.fit_transform(z.numpy())), dtype=torch.float32)
-
-
-def directions(
-    z: Tensor, known: dict[str, Tensor], held: Tensor, truth: dict[str, Tensor]
-) -> dict[str, Direction]:
-    """A direction per attribute, from the training latents, judged on the held-out ones."""
-    return {a.name: _direction(a, z, known, held, truth) for a in ATTRIBUTES if a.name in known}
-
-
-def _direction(
-    a: Attribute, z: Tensor, known: dict[str, Tensor], held: Tensor, truth: dict[str, Tensor]
-) -> Direction:
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.metrics import roc_auc_score
-
-    def sides(values: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Which pictures clearly show the attribute or clearly do not, and which."""
-        value = values[a.name]
-        low, high = (
-            (value.nanquantile(q).item() for q in (0.3, 0.7)) if a.bounds is None else a.bounds
-        )
-        return (value <= low) | (value >= high), value >= high
-
-    clear, has = sides(known)
-    spread = z.std(0).clamp(min=1e-6)
-    fit = LogisticRegression(C=0.05, max_iter=500).fit(
-        (z[clear] / spread).numpy(), has[clear].numpy()
-    )
-    normal = torch.from_numpy(fit.coef_[0]).float() / spread
-    threshold = -float(fit.intercept_[0])
-
-    nuisance = torch.stack([known[n] for n in a.apart_from], 1) if a.apart_from else None
-    if a.bounds is None:
-        usable = clear | ~clear
-        move = ops.slope_direction(z[usable], known[a.name][usable], nuisance)
-    else:
-        balance = (known["gender"] > 0.5) if "gender" in known and a.name != "gender" else None
-        move = ops.attribute_direction(
-            z[clear], has[clear], None if balance is None else balance[clear]
-        )
-    # one unit flips the attribute for half of those without it
-    short = threshold - z[clear & ~has] @ normal
-    move = move * (short.median() / (move @ normal))
-
-    seen, shows = sides(truth)
-    auc = roc_auc_score(shows[seen].numpy(), (held[seen] @ normal).numpy())
-    return Direction(move, normal, threshold, float(auc))

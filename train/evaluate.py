@@ -18,7 +18,7 @@ from explorer.protocol import LatentModel
 from explorer.rng import seeded
 
 from .config import TrainConfig
-from .data import DATASETS, Dataset, Split
+from .data import Dataset, Split, load
 
 LOOK = 512  # held-out pictures in a quick look
 ELBO_SAMPLES = 32
@@ -65,7 +65,7 @@ def evaluate(folder: Path, k: int = 5000, n: int | None = None) -> Card:
     """
     model, card = bundle.load(folder)
     config = TrainConfig.from_dict(card.training, card.name)
-    data = DATASETS[config.dataset](**config.data)
+    data = load(config.dataset, config.data)
     metrics = measure(model, data, config, k, n)
     known = atlas.load(folder, card.files.get(bundle.ATLAS))
     if known is not None:

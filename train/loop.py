@@ -27,7 +27,7 @@ from explorer.runs import Run
 
 from . import batches, checkpoints
 from .config import TrainConfig
-from .data import DATASETS, Dataset
+from .data import Dataset, load
 from .log import Log
 from .objectives import OBJECTIVES, Phase
 
@@ -136,13 +136,11 @@ def _yield_to_others(config: TrainConfig) -> None:
 
 def prepare(config: TrainConfig) -> Trainer:
     """A trainer at step 0, everything in it a function of ``config``."""
-    if config.dataset not in DATASETS:
-        raise RunError(f"Unknown data set {config.dataset!r}; known: {', '.join(DATASETS)}.")
     if config.objective not in OBJECTIVES:
         raise RunError(f"Unknown objective {config.objective!r}; known: {', '.join(OBJECTIVES)}.")
     torch.manual_seed(config.seed)
     device = torch.device(resolve(config.device))
-    data = DATASETS[config.dataset](**config.data)
+    data = load(config.dataset, config.data)
     batches.check(config, data)
     card = _card(config, data)
     model = bundle.build(card)

@@ -16,7 +16,7 @@ from explorer.rng import seeded
 from explorer.runs import Run
 
 from .config import TrainConfig, recipe, recipes
-from .data import DATASETS
+from .data import load
 from .evaluate import seen
 
 TOLERANCE = 0.05  # nats that half precision may cost
@@ -50,7 +50,7 @@ def promote(run: Run, target: Path) -> Card:
 @torch.no_grad()
 def _bound(model: LatentModel, config: TrainConfig) -> float:
     """The ELBO on PROBE held-out pictures in nats, the same draws every time."""
-    data = DATASETS[config.dataset](**config.data)
+    data = load(config.dataset, config.data)
     x, y = seen(data.held, config, PROBE, torch.device("cpu"))
     with seeded(0):
         return log_weights(model, x, 8, y).mean().item()
