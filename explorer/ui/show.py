@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,9 +18,11 @@ from explorer.shelf import Opened
 CSS = """
 <style>
   /* one calm column of space; nothing moves when a picture changes */
-  .stMainBlockContainer { padding-top: 4.5rem; max-width: 76rem; }
+  .stMainBlockContainer { padding: 4.5rem clamp(1rem, 4vw, 3rem) 4rem; max-width: 76rem; }
   .stImage img { border-radius: 0.4rem; }
   .crisp img { image-rendering: pixelated; }
+  [class*="-choices"] button { padding: 0.25rem; border-radius: 0.6rem; }
+  [class*="-choices"] img { width: min(6.5rem, 24vw); height: auto; max-height: none; margin: 0; border-radius: 0.4rem; }
   h1 { letter-spacing: -0.02em; }
 </style>
 """
@@ -55,7 +58,11 @@ def strip(
 ) -> None:
     """Pictures ``(n, H, W, C)`` in a row."""
     large = images.enlarge(pixels, side, pixelated=pixels.shape[1] <= 32)
-    st.image([picture.squeeze() for picture in large], caption=None if captions is None else list(captions), width=side)
+    st.image(
+        [picture.squeeze() for picture in large],
+        caption=None if captions is None else list(captions),
+        width=side,
+    )
 
 
 def numbers(metrics: Sequence[Metric]) -> None:
@@ -81,3 +88,26 @@ def bars(values: Sequence[float], labels: Sequence[str], axis: str) -> None:
     )
     figure.update_yaxes(autorange="reversed")
     st.plotly_chart(figure, config={"displayModeBar": False})
+
+
+PEOPLE = ("face", "olivetti", "portrait", "people", "celeb")
+
+
+def invitation(opened: Opened) -> str:
+    """What stands on a picture that nobody has touched yet."""
+    words = f"{opened.model.data.name} {opened.card.provenance.get('data', '')}".lower()
+    people = any(word in words for word in PEOPLE)
+    return ("Nobody you see here exists. " if people else "") + "Drag anywhere."
+
+
+def choices(key: str, pixels: NDArray[np.uint8], name: str) -> int | None:
+    """Pictures ``(n, H, W, C)`` in a row, each a button; the one just pressed."""
+    crisp = pixels.shape[1] <= 32
+    taken = None
+    with st.container(horizontal=True, key=f"{key}-choices".replace("/", "-")):
+        for k, large in enumerate(images.enlarge(pixels, 112, pixelated=crisp)):
+            source = base64.b64encode(images.png(large)).decode()
+            label = f"![{name} {k + 1}](data:image/png;base64,{source})"
+            if st.button(label, key=f"{key}/{k}"):
+                taken = k
+    return taken

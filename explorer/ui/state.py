@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +22,9 @@ class Workbench:
     Attributes:
         key: the open model's key on the shelf; None until one opens.
         z: ``(D,)``, the latent of the current picture of that model; None before there is one.
-        revision: rises whenever Python moves ``z``, so that the stage follows.
+        anchor: ``(D,)``, where Python last moved it; a hand moves it on from there. None: a stage
+            begins at its plane's home, and drifts until somebody takes hold of it.
+        revision: rises with every change of ``anchor``, so that the stage follows.
         seed: of all draws that a link should repeat.
         own: keys of models that this visitor opened, with their titles.
         runs: names of private runs that this visitor started or has the link of.
@@ -31,6 +34,7 @@ class Workbench:
 
     key: str | None = None
     z: NDArray[np.float32] | None = None
+    anchor: NDArray[np.float32] | None = None
     revision: int = 0
     seed: int = 0
     own: dict[str, str] = field(default_factory=dict)
@@ -51,19 +55,32 @@ class Workbench:
         """Opens ``key``; what was open stays open where that fails."""
         opened = SHELF[key]
         if key != self.key:
-            self.key, self.z, self.groups = key, None, {}
-            self.revision += 1
+            self.key, self.groups = key, {}
+            self.clear()
         return opened
 
     def move(self, z: NDArray[np.float32] | Tensor) -> None:
         """Puts the picture of ``z: (D,)`` on the stage."""
-        self.z = np.asarray(z, np.float32).reshape(-1)
+        self.z = self.anchor = np.asarray(z, np.float32).reshape(-1)
+        self.revision += 1
+
+    def clear(self) -> None:
+        """Takes the picture off the stage, which begins anew."""
+        self.z = self.anchor = None
         self.revision += 1
 
     def adopt(self, opened: Opened) -> None:
         """Takes a model that this visitor brought into the picker, and chooses it."""
-        self.own[opened.key] = opened.card.title or opened.card.name
+        title = opened.card.title or opened.card.name
+        others = {name for key, name in self.own.items() if key != opened.key}
+        self.own[opened.key] = unlike(f"{title} (yours)", others)
         self.wanted = opened.key
+
+
+def unlike(title: str, others: Collection[str]) -> str:
+    """``title``, numbered if ``others`` have it: a picker tells its entries apart by their words."""
+    numbered = (f"{title} {k}" for k in range(2, len(others) + 3))
+    return next(t for t in (title, *numbered) if t not in others)
 
 
 def workbench() -> Workbench:

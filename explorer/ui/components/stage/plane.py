@@ -36,6 +36,12 @@ class Plane:
         blend = weights @ (corners[around] - mean) / np.linalg.norm(weights)
         return (mean + blend).astype(np.float32)
 
+    def through(self, z: NDArray[np.float32]) -> Plane:
+        """This plane with ``z: (D,)`` at place (0, 0), for the corner that lay there."""
+        corners = np.array(self.corners, np.float32)
+        corners[_hash(0, 0, self.seed)] = z
+        return Plane(corners, self.seed)
+
 
 def _smoothstep(t: float) -> float:
     return t * t * (3 - 2 * t)
