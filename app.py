@@ -60,7 +60,8 @@ def warm_up() -> None:
 
 @contextlib.asynccontextmanager
 async def lifespan(_: st.App) -> AsyncIterator[None]:
-    threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
+    # not a daemon: a process that ends amid torch's import aborts
+    threading.Thread(target=warm_up, name="warm-up").start()
     live.SERVED.set()
     yield
     live.SERVED.clear()

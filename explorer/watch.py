@@ -26,7 +26,7 @@ COLUMN = re.compile(r"[\w./-]{1,60}")
 
 
 def asked(query: Mapping[str, str]) -> tuple[int, list[str]]:
-    """The byte offset and the columns that a watcher asks for; ValueError where that is nonsense."""
+    """The byte offset and the columns that a watcher asks for; ValueError for nonsense."""
     offset, columns = int(query.get("since", "0")), query.get("columns", "step").split(",")
     if not 0 <= offset < 1 << 40 or len(columns) > MOST_COLUMNS:
         raise ValueError(offset, len(columns))

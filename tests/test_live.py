@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -315,3 +318,20 @@ def test_small_messages_do_not_wait_for_an_acknowledgement() -> None:
 
     asyncio.run(connect())
     assert options == [1]
+
+
+def test_the_front_door_opens_from_anywhere_and_before_torch(tmp_path: Path) -> None:
+    script = (
+        "import sys, app, streamlit.config as c; assert 'torch' not in sys.modules;"
+        "assert c.get_option('server.address') == '127.0.0.1';"
+        "assert not c.get_option('browser.gatherUsageStats');"
+        "assert not c.get_option('runner.postScriptGC')"
+    )
+    root = Path(__file__).parents[1]
+    subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        check=True,
+        timeout=60,
+    )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from explorer.shelf import Opened
+if TYPE_CHECKING:  # it imports torch, for which the front door does not wait
+    from explorer.shelf import Opened
 
 
 def spec_of(opened: Opened) -> dict[str, Any]:
