@@ -1,21 +1,216 @@
-"""python -m train start RECIPE [--run DIR] [--key value ...] | resume DIR | ..."""
+"""python -m train start RECIPE | resume DIR | promote RUN BUNDLE | atlas BUNDLE | ...
+
+Modules are imported where they are used, so that help and mistakes do not wait for torch.
+"""
 
 from __future__ import annotations
 
+import argparse
+import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from explorer.runs import Run
+from explorer.errors import DataError, ExplorerError
 
-from .config import recipe
-from .loop import train
+if TYPE_CHECKING:
+    from explorer.runs import Run
 
-if sys.argv[1] == "start":
-    over = dict(zip([a.lstrip("-") for a in sys.argv[3::2]], sys.argv[4::2], strict=True))
-    where = over.pop("run", None)
-    config = recipe(sys.argv[2], over)
-    run = Run.prepare(Path(where), config.as_dict()) if where else Run.create(config.name, config.as_dict())
-    print(run.folder)
-else:
-    run = Run(Path(sys.argv[2]))
-sys.exit(0 if train(run) in ("done", "stopped") else 1)
+SHOWN = 10  # skipped pictures told one by one
+
+
+def main(arguments: list[str]) -> int:
+    """The exit code: 0, or 1 after a sentence about what went wrong."""
+    known, settings = parser().parse_known_args(arguments)
+    try:
+        known.overrides = overrides(settings)
+        if known.overrides and known.command is not start:
+            raise DataError(
+                f"{settings[0]} is not known; see python -m train {known.verb} --help."
+            )
+        return known.command(known)
+    except ExplorerError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """The commands, in the order one needs them."""
+    root = argparse.ArgumentParser(
+        prog="python -m train", description="Trains, measures and ships models."
+    )
+    verbs = root.add_subparsers(title="commands", metavar="COMMAND", dest="verb", required=True)
+
+    def verb(command: Callable[[argparse.Namespace], int], says: str) -> argparse.ArgumentParser:
+        made = verbs.add_parser(
+            command.__name__, help=says, description=command.__doc__, allow_abbrev=False
+        )
+        made.set_defaults(command=command)
+        return made
+
+    verb(recipes, "list the recipes, with the size of their models")
+
+    made = verb(data, "fetch or read a data set and say what is in it")
+    made.add_argument("name", metavar="NAME", help="such as mnist; faces, folder: see PATH")
+    where = "faces: FairFace's archive, to build the set from; folder: your pictures"
+    made.add_argument("path", metavar="PATH", nargs="?", help=where)
+
+    made = verb(start, "train a model from a recipe")
+    made.add_argument("recipe", metavar="RECIPE", help="see python -m train recipes")
+    made.add_argument(
+        "--run", metavar="DIR", type=Path, help="the run's folder (default: runs/...)"
+    )
+    made.add_argument("--seed", metavar="N", type=int, help="fixes every draw")
+    made.usage = "%(prog)s RECIPE [--run DIR] [--seed N] [--key value ...]"
+
+    made = verb(resume, "go on with a run that was stopped or killed")
+    made.add_argument("run", metavar="DIR", type=Path, help="the run's folder")
+
+    made = verb(promote, "make a bundle of a run's newest checkpoint")
+    made.add_argument("run", metavar="RUN", type=Path, help="the run's folder")
+    made.add_argument("bundle", metavar="BUNDLE", type=Path, help="such as pretrained/NAME")
+
+    made = verb(atlas, "build a bundle's maps, dials and attributes")
+    made.add_argument("bundle", metavar="BUNDLE", type=Path, help="its folder")
+
+    made = verb(evaluate, "measure a bundle on held-out pictures")
+    made.add_argument("bundle", metavar="BUNDLE", type=Path, help="its folder")
+    made.add_argument("--k", type=int, default=5000, help="importance samples (default 5000)")
+    made.add_argument("--n", type=int, help="pictures for the log-likelihood (default: all)")
+    return root
+
+
+def overrides(settings: list[str]) -> dict[str, str]:
+    """Settings by name, from ``--model.latent 8`` or ``--model.latent=8``."""
+    found: dict[str, str] = {}
+    left = iter(settings)
+    for word in left:
+        key, joined, value = word.removeprefix("--").partition("=")
+        if not word.startswith("--") or not key:
+            raise DataError(f"{word!r} belongs to nothing; settings look like --epochs 2.")
+        found[key] = value if joined else next(left, "")
+        if not found[key]:
+            raise DataError(f"--{key} has no value; settings look like --epochs 2.")
+    return found
+
+
+def recipes(_: argparse.Namespace) -> int:
+    """Lists every recipe: its data, its epochs, and the size of the model it makes."""
+    from explorer import bundle
+
+    from . import config
+    from .data import spec
+
+    for name in config.recipes():
+        made = config.recipe(name)
+        card = bundle.Card(name, made.family, made.model, spec(made.dataset, made.data))
+        weights = sum(p.numel() for p in bundle.build(card).parameters())
+        size = weights * (2 if made.half else 4) / 2**20
+        print(f"{name:12} {made.title:20} {made.dataset:14} {made.epochs:4} epochs {size:6.1f} MB")
+    return 0
+
+
+def data(args: argparse.Namespace) -> int:
+    """Fetches or reads a data set and says what is in it. For faces, PATH is FairFace's public
+    archive (padding 0.25) as a zip or folder; for folder, it is your own pictures."""
+    from .data import load
+
+    if args.name == "faces" and args.path:
+        from .data.faces import build
+
+        print(f"built {build(Path(args.path))}")
+        args.path = None
+    found = load(args.name, {"path": args.path} if args.path else {})
+    shape = "x".join(map(str, found.spec.shape))
+    counts = f"{len(found.train.x):,} pictures to train on, {len(found.held.x):,} held out"
+    print(f"{found.spec.name}: {counts}, {shape}")
+    for title, words in {
+        "classes": ", ".join(found.spec.classes),
+        "attributes": ", ".join(found.train.attributes),
+        "licence": found.licence,
+        "credit": found.credit,
+        "skipped": f"{len(found.skipped):,} files" if found.skipped else "",
+    }.items():
+        if words:
+            print(f"{title}: {words}")
+    for line in found.skipped[:SHOWN]:
+        print(f"  {line}")
+    return 0
+
+
+def start(args: argparse.Namespace) -> int:
+    """Trains a model from a recipe. Any of its settings can be changed: --epochs 2,
+    --model.latent 8, --terms.beta 4. Ctrl-C stops at the next step, with a checkpoint."""
+    from explorer.runs import Run
+
+    from .config import recipe
+    from .data import spec
+
+    seed = {} if args.seed is None else {"seed": str(args.seed)}
+    config = recipe(args.recipe, args.overrides | seed)
+    spec(config.dataset, config.data)  # a mistake is told before there is a run
+    known = config.as_dict()
+    run = Run.prepare(args.run, known) if args.run else Run.create(config.name, known)
+    print(run.folder, flush=True)
+    return _train(run)
+
+
+def resume(args: argparse.Namespace) -> int:
+    """Goes on where a run's newest checkpoint stands; a run that is done stays as it is."""
+    from explorer.runs import STOPPABLE, Run
+
+    run = Run(args.run)
+    run.config()
+    if run.status()["state"] not in STOPPABLE:
+        (run.folder / "stop").unlink(missing_ok=True)  # what stopped it the last time
+    return _train(run)
+
+
+def _train(run: Run) -> int:
+    """Trains in the foreground; the first Ctrl-C asks the run to stop, the second ends it."""
+    from .loop import train
+
+    def ask(*_: object) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        print("\nStopping at the next step; Ctrl-C again ends at once.", file=sys.stderr)
+        run.stop()
+
+    signal.signal(signal.SIGINT, ask)
+    return 0 if train(run) in ("done", "stopped") else 1
+
+
+def promote(args: argparse.Namespace) -> int:
+    """Makes a bundle of a run's newest checkpoint. Its atlas and its numbers come after."""
+    from explorer.runs import Run
+
+    from .promote import promote as make
+
+    run = Run(args.run)
+    run.config()
+    make(run, args.bundle)
+    print(f"{args.bundle}: next, python -m train atlas {args.bundle}, then evaluate {args.bundle}")
+    return 0
+
+
+def atlas(args: argparse.Namespace) -> int:
+    """Builds what a bundle knows of its latent space: latents, maps, dials, attributes."""
+    from .atlas import build
+
+    build(args.bundle)
+    return 0
+
+
+def evaluate(args: argparse.Namespace) -> int:
+    """Held-out ELBO and importance-weighted log-likelihood in nats, active units and squared
+    error; printed with their protocol, and written on the card."""
+    from .evaluate import evaluate as measure
+
+    measure(args.bundle, args.k, args.n)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
