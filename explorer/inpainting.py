@@ -1,0 +1,242 @@
+"""What may be behind the hole: guesses pasted around the pixels that are known.
+
+Every method works for any model with factorised pixels, through ``prior``, ``encode``, ``decode``
+and gradients in z alone, and is an iterator of ever better answers that may be left at any time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import count
+from typing import NamedTuple
+
+import torch
+from torch import Size, Tensor
+from torch.nn import functional as F
+
+from .distributions import diag_normal, draw
+from .hole import Completions, Hole, hole_in, temperature
+from .protocol import LatentModel
+from .rng import seeded
+
+SPARE = 2  # guesses made for each one shown; the most distinct are kept
+
+Inpainter = Callable[[LatentModel, Tensor, Tensor, int, Tensor | None], Iterator[Completions]]
+
+
+def in_stretches(answers: Iterator[Completions], seed: int) -> Iterator[Completions]:
+    """The answers, reproducible; the process-wide generator is held only while one is made."""
+    for stretch in count():
+        with seeded(1000 * seed + stretch):
+            answer = next(answers, None)
+        if answer is None:
+            return
+        yield answer
+
+
+def langevin(
+    model: LatentModel,
+    x: Tensor,
+    known: Tensor,
+    completions: int,
+    y: Tensor | None = None,
+    steps: int = 100,
+) -> Iterator[Completions]:
+    """Langevin chains (MALA, Roberts & Tweedie 1996) from a resampled population; soon true draws.
+
+    Preconditioned by the Fisher information of the known pixels, so that what they leave open is
+    crossed in long steps (Girolami & Calderhead 2011, the metric taken once).
+    """
+    hole, z = _population(model, x, known, completions, y)
+    yield hole.answer(z)
+    for _ in range(4):
+        z = _resampled(hole, z)
+        yield hole.answer(z)
+    root = _metric_root(hole, z)
+    chains = _Chains(z, *hole.slope(z), torch.zeros_like(z[:, 0]))
+    for step in range(steps):
+        chains = _moved(hole, chains, root, rate=(1 + step) ** -0.5)
+        if step % 5 == 4:
+            yield hole.answer(chains.z)
+
+
+def optimise(
+    model: LatentModel,
+    x: Tensor,
+    known: Tensor,
+    completions: int,
+    y: Tensor | None = None,
+    steps: int = 200,
+) -> Iterator[Completions]:
+    """A Gaussian fitted around every start, weighted by its evidence; one draw of each.
+
+    Stochastic variational inference as in `inference.refine`, on the known pixels alone.
+    """
+    hole, z = _population(model, x, known, completions, y)
+    yield hole.answer(z)
+    loc = z.clone().requires_grad_()
+    log_scale = z.std(0).log().expand_as(z).clone().requires_grad_()
+    optimizer = torch.optim.Adam([loc, log_scale], lr=0.05)
+    mark = torch.randn_like(z)  # one point of every Gaussian, followed as it moves
+    evidence = z.new_zeros(len(z))
+    for step in range(steps):
+        with torch.enable_grad():
+            z, log_q = draw(diag_normal(loc, log_scale.exp()))
+            bound = hole.log_prob(z) - log_q
+            loc.grad, log_scale.grad = torch.autograd.grad(-bound.sum(), [loc, log_scale])
+        optimizer.step()
+        evidence = torch.lerp(bound.detach(), evidence, min(0.9, step / (step + 1)))
+        if step % 10 == 9:
+            yield hole.answer((loc + log_scale.exp() * mark).detach(), evidence)
+
+
+def gibbs(
+    model: LatentModel,
+    x: Tensor,
+    known: Tensor,
+    completions: int,
+    y: Tensor | None = None,
+    sweeps: int = 100,
+) -> Iterator[Completions]:
+    """Pseudo-Gibbs (Rezende et al. 2014, arXiv:1401.4082): read the picture, redraw the hole.
+
+    Differs in that the hole is filled with the mean of the pixels, not with their noise too.
+    """
+    hole = hole_in(model, x, known, completions, y)
+    z = _from_prior(hole, SPARE * completions)
+    for _ in range(sweeps):
+        z = draw(hole.reading(z))[0]
+        yield hole.answer(z)
+
+
+INPAINTERS: dict[str, Inpainter] = {"langevin": langevin, "optimise": optimise, "gibbs": gibbs}
+
+
+def disagreement(pictures: Tensor, weights: Tensor) -> Tensor:
+    """``(H, W)``: standard deviation over ``pictures: (k, C, H, W)``, pooled over channels."""
+    w = weights[:, None, None, None]
+    mean = (w * pictures).sum(0)
+    return (w * (pictures - mean).square()).sum(0).mean(0).sqrt()
+
+
+def in_words(answer: Completions, known: Tensor) -> str:
+    """One sentence: how much is hidden, and how far the guesses differ there."""
+    hidden = ~known.expand(answer.pictures.shape[1:]).all(0)
+    spread = disagreement(answer.pictures, answer.weights)[hidden].square().mean().sqrt().item()
+    open_ = next(words for limit, words in _HOW_OPEN if spread < limit)
+    return (
+        f"{_percent(hidden.float().mean().item())} of the picture is hidden; the model's "
+        f"{len(answer.pictures)} guesses differ there by {_percent(spread)} of the range from "
+        f"black to white: {open_}."
+    )
+
+
+_HOW_OPEN = (
+    (0.04, "what is visible settles nearly everything"),
+    (0.12, "what is visible settles most of it, details are open"),
+    (math.inf, "what is visible leaves much open"),
+)
+
+
+def _percent(share: float) -> str:
+    return "less than 1 %" if 0 < share < 0.01 else f"{100 * share:.0f} %"
+
+
+def feather(original: Tensor, drawn: Tensor, known: Tensor, width: int) -> Tensor:
+    """``(k, C, H, W)``: ``drawn`` pasted into ``original: (1, C, H, W)`` with a soft seam.
+
+    Hidden pixels nearer than ``width`` to known ones take on part of the model's error there, so
+    that light and colour meet at the seam. Known pixels stay bit for bit.
+    """
+    seen = known.expand(drawn.shape[1:]).to(drawn.dtype)
+
+    def blur(image: Tensor) -> Tensor:
+        return F.avg_pool2d(image, 2 * width + 1, stride=1, padding=width)
+
+    # along a straight seam half of the window is known, and ever less further in
+    offset = blur((original - drawn) * seen) / blur(seen).clamp(min=0.5)
+    return torch.where(known, original, (drawn + offset).clamp(0, 1))
+
+
+def _from_prior(hole: Hole, n: int) -> Tensor:
+    """``(n, D)`` draws of p(z | y)."""
+    return hole.model.prior(hole.y).sample(Size([n])).reshape(n, -1)
+
+
+def _population(
+    model: LatentModel, x: Tensor, known: Tensor, k: int, y: Tensor | None
+) -> tuple[Hole, Tensor]:
+    """The hole at the model's temperature, and ``(SPARE k, D)`` first guesses at the latent."""
+    hole = hole_in(model, x, known, k, y)
+    z = _from_prior(hole, SPARE * k)
+    hole = replace(hole, temperature=temperature(model, hole.filled(z), hole.label(len(z))))
+    return hole, _resampled(hole, z)
+
+
+@torch.no_grad()
+def _resampled(hole: Hole, z: Tensor, each: int = 4) -> Tensor:
+    """``(n, D)``: the better ones of what the encoder makes of ``z: (n, D)``, none twice.
+
+    Population Monte Carlo: proposals come from the encoder at every filled picture and from the
+    prior, and are weighted against the whole mixture of them (LAIR of Simkus & Gutmann 2023,
+    arXiv:2308.09078). Weights are flattened until ``n`` proposals count.
+    """
+    n, q = len(z), hole.reading(z)
+    z = torch.cat([draw(q, (each,))[0].flatten(0, 1), _from_prior(hole, n)])
+    log_q = q.log_prob(z.unsqueeze(1).expand(-1, n, -1)).logsumexp(1) - math.log(n)
+    log_p = hole.model.prior(hole.label(len(z))).log_prob(z)
+    log_mixture = torch.logaddexp(log_q + math.log(each), log_p) - math.log(each + 1)
+    return z[torch.multinomial(_flattened(hole.log_prob(z) - log_mixture, n), n)]
+
+
+def _flattened(log_w: Tensor, size: int) -> Tensor:
+    """``(n,)``: ``exp(a log_w)`` normalised, a <= 1 so small that ``size`` of them count."""
+    while (w := log_w.softmax(0)).square().sum() * size > 1:
+        log_w = 0.8 * log_w
+    return w
+
+
+def _metric_root(hole: Hole, z: Tensor, each: int = 8) -> Tensor:
+    """``(D, D)`` triangular root of (I + F)^-1, F the Fisher information about ``z: (n, D)``.
+
+    F is the mean outer product of the score of known pixels drawn from the model itself.
+    """
+    with torch.enable_grad():
+        z = z.repeat(each, 1).requires_grad_()
+        p = hole.decode(z)
+        (score,) = torch.autograd.grad(hole.seen(p, p.sample()).sum(), z)
+    score = score.double().cpu()
+    # the score holds 1/T and would count it twice
+    fisher = hole.temperature * score.T @ score / len(z)
+    eye = torch.eye(z.shape[1], dtype=torch.float64)
+    lower = torch.linalg.cholesky(eye + fisher)
+    return torch.linalg.solve_triangular(lower, eye, upper=False).T.to(z)
+
+
+class _Chains(NamedTuple):
+    """Where Markov chains are: ``z (n, D)``, log p ``(n,)``, its gradient, log step ``(n,)``."""
+
+    z: Tensor
+    log_p: Tensor
+    gradient: Tensor
+    log_step: Tensor
+
+
+def _moved(hole: Hole, now: _Chains, root: Tensor, rate: float) -> _Chains:
+    """The chains one Metropolis-Hastings step on, their steps nearer to 57 % acceptance."""
+    step, noise = now.log_step.exp().unsqueeze(1), torch.randn_like(now.z)
+    z = now.z + (0.5 * step**2 * (now.gradient @ root) + step * noise) @ root.T
+    log_p, gradient = hole.slope(z)
+    # the noise that would lead back, in the coordinates that root makes round
+    back = noise + 0.5 * step * ((now.gradient + gradient) @ root)
+    log_ratio = log_p - now.log_p + 0.5 * (noise.square() - back.square()).sum(1)
+    chance = log_ratio.exp().nan_to_num(0.0).clamp(max=1)  # a step out of the world is refused
+    moves = torch.rand_like(chance) < chance
+    return _Chains(
+        torch.where(moves.unsqueeze(1), z, now.z),
+        torch.where(moves, log_p, now.log_p),
+        torch.where(moves.unsqueeze(1), gradient, now.gradient),
+        now.log_step + rate * (chance - 0.574),
+    )
