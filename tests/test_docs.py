@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from explorer import bundle
 from explorer.models import FAMILIES
 from explorer.ui.menu import PAGES
 from train.config import recipes
@@ -79,3 +80,14 @@ def test_every_command_names_a_subcommand_that_helps():
 def test_recipes_that_readmes_start_exist():
     started = {shlex.split(c)[4] for c in commands() if shlex.split(c)[3:4] == ["start"]}
     assert started - {"RECIPE"} <= set(recipes())
+
+
+def test_the_table_of_shipped_models_repeats_their_cards():
+    shown = (ROOT / "pretrained/README.md").read_text(encoding="utf-8")
+    for name, card in bundle.catalogue(ROOT / "pretrained").items():
+        row = next(line for line in shown.splitlines() if line.startswith(f"| `{name}`"))
+        for metric in card.metrics:
+            if metric.name in ("elbo", "log_likelihood"):
+                assert f"{metric.value:.2f} ± {metric.error:.2f}" in row
+            if metric.name == "squared_error":
+                assert f"{metric.value:.3f}" in row
