@@ -69,8 +69,8 @@ class Run:
         if (folder / "status.json").exists():
             raise RunError(f"{folder} already holds a run. Resume it, or choose another folder.")
         (folder / "samples").mkdir(parents=True, exist_ok=True)
-        replace_whole(folder / "config.json", json.dumps(dict(config), indent=1).encode())
         run = cls(folder)
+        run.instruct(config)
         run.report("queued", 0, pid=None)
         return run
 
@@ -119,7 +119,7 @@ class Run:
 
         Whoever only looks whether it is held holds it for an instant, hence the patience.
         """
-        return FileLock(self.folder / "lock", timeout=0.1, poll_interval=0.01)
+        return FileLock(self.folder / "lock", timeout=0.03, poll_interval=0.005)
 
     def report(self, state: str, step: int, **more: Any) -> None:
         """Replaces status.json. ``pid`` is this process unless ``more`` says otherwise."""
@@ -130,6 +130,10 @@ class Run:
         return (self.folder / "stop").exists()
 
     # what a launcher and a watcher do
+
+    def instruct(self, config: Mapping[str, Any]) -> None:
+        """Replaces config.json; before the run is started."""
+        replace_whole(self.folder / "config.json", json.dumps(dict(config), indent=1).encode())
 
     def start(self) -> subprocess.Popen[bytes]:
         """The trainer as a process of its own, which outlives this one and yields to it."""

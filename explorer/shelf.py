@@ -20,7 +20,7 @@ from .bundle import Card
 from .device import resolve
 from .errors import BundleError
 from .protocol import LatentModel
-from .runs import ROOT
+from .runs import ROOT, Run
 
 PRETRAINED = ROOT / "pretrained"
 
@@ -52,7 +52,10 @@ class Shelf:
         self._lock = threading.RLock()
 
     def open(self, folder: Path, device: str = "auto") -> Opened:
-        """The bundle in ``folder`` on ``device``, under a key of its own. Raises BundleError."""
+        """The bundle in ``folder`` on ``device``, under a key of its own. Raises BundleError.
+
+        Of a run's folder it is the newest checkpoint, also once there is a newer one.
+        """
         place = (folder.resolve(), resolve(device))
         with self._lock:
             key = next((k for k, known in self._places.items() if known == place), None)
@@ -69,10 +72,7 @@ class Shelf:
         with self._lock:
             folder, device = self._place(key)
             held = self._open.get(key)
-            if held is None or held.card.files != bundle.read_card(folder).files:
-                model, card = bundle.load(folder, device)
-                known = atlas.load(folder, card.files.get(bundle.ATLAS))
-                held = self._open[key] = Opened(key, folder, device, model, card, known)
+            held = self._open[key] = _current(key, folder, device, held)
             self._open.move_to_end(key)
             while len(self._open) > self._size:
                 self._open.popitem(last=False)
@@ -84,6 +84,26 @@ class Shelf:
         if key in bundle.catalogue(PRETRAINED):
             return PRETRAINED / key, resolve()
         raise BundleError(f"No model is open under {key[:60]!r}; choose one in the sidebar.")
+
+
+def _current(key: str, folder: Path, device: str, held: Opened | None) -> Opened:
+    """What ``folder`` holds by now: ``held`` again unless it has changed."""
+    place = _newest(folder)
+    try:
+        if held is not None and held.card.files == bundle.read_card(place).files:
+            return held
+        model, card = bundle.load(place, device)
+        known = atlas.load(place, card.files.get(bundle.ATLAS))
+        return Opened(key, place, device, model, card, known)
+    except BundleError:
+        if _newest(folder) == place:
+            raise
+    return _current(key, folder, device, held)  # the trainer put a newer one in its place
+
+
+def _newest(folder: Path) -> Path:
+    run = Run(folder)
+    return (run.checkpoint() or folder) if run.begun() else folder
 
 
 SHELF = Shelf()

@@ -15,8 +15,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from explorer import bundle
-from explorer.errors import RunError
+from explorer.errors import BundleError, RunError
 from explorer.runs import Run
+from explorer.shelf import Shelf
 from train import checkpoints, loop
 from train.config import TrainConfig
 
@@ -223,7 +224,7 @@ def _saves_until(last, save=checkpoints.save):
 
 def test_a_diverging_run_says_so_and_keeps_its_last_good_checkpoint(monkeypatch):
     run = made()
-    spoilt = loop._update
+    spoilt = loop.update
 
     def update(trainer, x, y):
         terms = spoilt(trainer, x, y)
@@ -231,7 +232,7 @@ def test_a_diverging_run_says_so_and_keeps_its_last_good_checkpoint(monkeypatch)
             next(trainer.model.parameters()).data.fill_(float("nan"))
         return terms
 
-    monkeypatch.setattr(loop, "_update", update)
+    monkeypatch.setattr(loop, "update", update)
     assert loop.train(run, quiet=True) == "failed"
     said = run.status()["error"]
     assert "diverged" in said
@@ -427,3 +428,37 @@ def test_deleting_ends_no_process_that_was_given_the_number_later():
         assert bystander.poll() is None
     finally:
         bystander.communicate(b"\n")
+
+
+# -- looking at the model while it trains
+
+
+def test_an_open_model_follows_its_run_and_goes_with_it(monkeypatch):
+    run = made()
+    with monkeypatch.context() as patch:
+        stops_after(patch, 25)
+        loop.train(run, quiet=True)
+    shelf = Shelf()
+    first = shelf.open(run.folder, "cpu")
+    assert shelf[first.key] is first
+    loop.train(run, quiet=True)
+    newer = shelf[first.key]
+    assert newer.folder == run.checkpoint()
+    assert newer.generation != first.generation
+    run.delete()
+    with pytest.raises(BundleError):
+        shelf[first.key]
+
+
+def test_a_checkpoint_that_is_replaced_while_it_is_read_is_read_from_its_successor(monkeypatch):
+    run = made()
+    loop.train(run, quiet=True)
+    load, replaced = bundle.load, []
+
+    def load_late(folder, device):
+        if not replaced:
+            replaced.append(folder.rename(folder.with_name("000061")))
+        return load(folder, device)
+
+    monkeypatch.setattr(bundle, "load", load_late)
+    assert Shelf().open(run.folder, "cpu").folder.name == "000061"

@@ -116,12 +116,12 @@ def test_the_average_follows_by_the_decay_that_was_asked_once_it_is_old():
     weight.data += 1
 
     trainer.step = 10**6
-    loop._follow(trainer)
+    loop.follow(trainer)
     assert torch.allclose(
         next(trainer.average.parameters()) - first, torch.tensor(0.25), atol=1e-6
     )
     trainer.step = 0  # a young one follows fast
-    loop._follow(trainer)
+    loop.follow(trainer)
     assert torch.allclose(
         next(trainer.average.parameters()) - first, torch.tensor(1 - 0.1 * 0.75), atol=1e-6
     )
@@ -135,7 +135,7 @@ def test_without_an_average_the_model_is_what_is_kept():
 def test_clipping_bounds_the_step():
     trainer = loop.prepare(config(clip=1e-3))
     x, y = batches.batch(trainer.data.train, trainer.config, 0, trainer.device)
-    loop._update(trainer, x, y)
+    loop.update(trainer, x, y)
     norms = [p.grad.norm() for p in trainer.phases[0].module.parameters()]
     assert torch.stack(norms).norm().item() == pytest.approx(1e-3, rel=1e-3)
 

@@ -129,18 +129,27 @@ def _disk_is_full(error: Exception) -> bool:
 
 def _yield_to_others(config: TrainConfig) -> None:
     """Dragging comes first: fewer threads than cores, and a low priority."""
-    torch.set_num_threads(config.threads or max(1, (os.cpu_count() or 2) - 1))
+    torch.set_num_threads(threads(config))
     me = psutil.Process()
     me.nice(psutil.BELOW_NORMAL_PRIORITY_CLASS if sys.platform == "win32" else max(5, me.nice()))
 
 
+def threads(config: TrainConfig) -> int:
+    """Processor threads that a run takes."""
+    return config.threads or max(1, (os.cpu_count() or 2) - 1)
+
+
 def prepare(config: TrainConfig) -> Trainer:
     """A trainer at step 0, everything in it a function of ``config``."""
+    return assemble(config, load(config.dataset, config.data))
+
+
+def assemble(config: TrainConfig, data: Dataset) -> Trainer:
+    """A trainer at step 0 on ``data``. Raises ExplorerError where it does not fit the config."""
     if config.objective not in OBJECTIVES:
         raise RunError(f"Unknown objective {config.objective!r}; known: {', '.join(OBJECTIVES)}.")
     torch.manual_seed(config.seed)
     device = torch.device(resolve(config.device))
-    data = load(config.dataset, config.data)
     batches.check(config, data)
     card = _card(config, data)
     model = bundle.build(card)
@@ -187,8 +196,8 @@ def _loop(run: Run, trainer: Trainer, quiet: bool) -> str:
             return "stopped"
         x, y = batches.batch(trainer.data.train, config, trainer.step, trainer.device)
         lr = _schedule(trainer)
-        log.add(_update(trainer, x, y))
-        _follow(trainer)
+        log.add(update(trainer, x, y))
+        follow(trainer)
         trainer.step += 1
 
         step, last = trainer.step, trainer.step == trainer.total
@@ -201,7 +210,7 @@ def _loop(run: Run, trainer: Trainer, quiet: bool) -> str:
     return "done"
 
 
-def _update(trainer: Trainer, x: Tensor, y: Tensor | None) -> dict[str, Tensor]:
+def update(trainer: Trainer, x: Tensor, y: Tensor | None) -> dict[str, Tensor]:
     """The whole training step, adversarial or not; every phase's terms by name."""
     seen: dict[str, Tensor] = {}
     for k, (phase, optimizer) in enumerate(zip(trainer.phases, trainer.optimizers, strict=True)):
@@ -226,7 +235,7 @@ def _schedule(trainer: Trainer) -> float:
 
 
 @torch.no_grad()
-def _follow(trainer: Trainer) -> None:
+def follow(trainer: Trainer) -> None:
     """Moves the average of the weights one step towards them."""
     if trainer.config.ema:
         # a young average follows fast, or the first checkpoint would show the untrained model
