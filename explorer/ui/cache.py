@@ -11,13 +11,14 @@ import streamlit as st
 import torch
 from numpy.typing import NDArray
 
-from explorer import bundle, images
+from explorer import bundle, diagnostics, images
 from explorer.bundle import Card
 from explorer.distributions import centre
 from explorer.errors import BundleError
 from explorer.inference import picture
 from explorer.rng import seeded
 from explorer.shelf import PRETRAINED, SHELF, Opened
+from explorer.ui import wander
 
 
 def cards() -> dict[str, Card | BundleError]:
@@ -76,3 +77,18 @@ def worse_than(opened: Opened, x: torch.Tensor, redrawn: torch.Tensor) -> NDArra
     error = (x - redrawn).square().flatten(1).mean(1)
     known = opened.atlas.error.sort().values
     return (torch.searchsorted(known, error) / len(known)).numpy()
+
+
+OWN = 128  # pictures of a model's own that its rates are taken over
+
+
+def rates(opened: Opened) -> NDArray[np.float32]:
+    """``(D,)`` nats: each coordinate's mean KL over OWN pictures that the model draws."""
+    return _rates(opened.key, opened.generation)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _rates(key: str, generation: int) -> NDArray[np.float32]:
+    opened = SHELF[key]
+    z = torch.from_numpy(wander.world(opened, 0, OWN)).to(opened.device)
+    return diagnostics.rates(opened.model, z).cpu().numpy()

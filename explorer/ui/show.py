@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import math
+import re
 from collections.abc import Sequence
 
 import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from explorer import images
 from explorer.bundle import Metric
@@ -22,7 +24,9 @@ CSS = """
   .stImage img { border-radius: 0.4rem; }
   .crisp img { image-rendering: pixelated; }
   [class*="-choices"] button { padding: 0.25rem; border-radius: 0.6rem; }
-  [class*="-choices"] img { width: min(6.5rem, 24vw); height: auto; max-height: none; margin: 0; border-radius: 0.4rem; }
+  [class*="-choices"] img {
+    width: min(6.5rem, 24vw); height: auto; max-height: none; margin: 0; border-radius: 0.4rem;
+  }
   h1 { letter-spacing: -0.02em; }
 </style>
 """
@@ -90,6 +94,55 @@ def bars(values: Sequence[float], labels: Sequence[str], axis: str) -> None:
     st.plotly_chart(figure, config={"displayModeBar": False})
 
 
+# as shared/typical.js says it
+LEVELS = (
+    (0.15, "Typical", "Most pictures the model knows are no likelier than this one."),
+    (0.02, "Unusual", "Few pictures the model knows are as unlikely as this one."),
+    (-1.0, "Off the map", "The model knows nothing like this: what you see is a guess."),
+)
+
+
+def typical(share: float | None) -> None:
+    """How usual a picture is, in words; nothing where it is not known."""
+    if share is not None:
+        word, meaning = next((w, m) for least, w, m in LEVELS if share > least)
+        st.caption(f"**{word}.** {meaning}")
+
+
+def picture(pixels: NDArray[np.uint8], alt: str, side: int) -> None:
+    """One picture ``(H, W, C)``, large."""
+    large = images.enlarge(pixels, side, pixelated=pixels.shape[0] <= 32)
+    st.image(large.squeeze(), width=side, alt=alt)
+
+
+def contact(pixels: NDArray[np.uint8], alt: str, width: int) -> None:
+    """Pictures ``(n, H, W, C)`` as one square sheet."""
+    columns = math.isqrt(len(pixels))
+    crisp = pixels.shape[1] <= 32
+    large = images.enlarge(pixels, width // columns, pixelated=crisp)
+    st.image(images.sheet(large, columns, gap=2).squeeze(), width=width, alt=alt)
+
+
+def fact(title: str, text: str) -> None:
+    """A small heading and a sentence."""
+    st.caption(f"**{title}**  \n{text}")
+
+
+def profile(values: ArrayLike, y: str, x: str) -> None:
+    """Upright bars of ``values: (n,)``, from the highest to the lowest."""
+    falling = np.sort(np.asarray(values, float))[::-1]
+    figure = go.Figure(go.Bar(x=np.arange(1, len(falling) + 1), y=falling))
+    figure.update_layout(
+        height=260, margin=dict(l=0, r=0, t=8, b=32), xaxis_title=x, yaxis_title=y, bargap=0.15
+    )
+    st.plotly_chart(figure, config={"displayModeBar": False})
+
+
+def plain(text: str) -> str:
+    """Text that somebody typed, so that Markdown shows it as it is."""
+    return re.sub(r"([^\w\s])", r"\\\1", text)
+
+
 PEOPLE = ("face", "olivetti", "portrait", "people", "celeb")
 
 
@@ -111,3 +164,19 @@ def choices(key: str, pixels: NDArray[np.uint8], name: str) -> int | None:
             if st.button(label, key=f"{key}/{k}"):
                 taken = k
     return taken
+
+
+def heatmap(values: NDArray[np.float32], title: str) -> None:
+    """``(H, W)`` as a small picture in colours from dark (nought) to light."""
+    height, width = values.shape
+    figure = go.Figure(
+        go.Heatmap(z=values, colorscale="Viridis", zmin=0, hovertemplate="%{z:.2f}<extra></extra>")
+    )
+    side = 300 / max(height, width)
+    figure.update_layout(
+        width=int(side * width) + 90, height=int(side * height) + 40,
+        margin=dict(l=0, r=0, t=32, b=8), title=dict(text=title, font=dict(size=14)),
+    )  # fmt: skip
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False, autorange="reversed", scaleanchor="x")
+    st.plotly_chart(figure, width="content", config={"displayModeBar": False})

@@ -78,7 +78,7 @@ class Workbench:
 
 
 def unlike(title: str, others: Collection[str]) -> str:
-    """``title``, numbered if ``others`` have it: a picker tells its entries apart by their words."""
+    """``title``, numbered if ``others`` have it: a picker tells entries apart by their words."""
     numbered = (f"{title} {k}" for k in range(2, len(others) + 3))
     return next(t for t in (title, *numbered) if t not in others)
 

@@ -21,6 +21,14 @@ REACH = 0.45  # of a variation, on the way to another picture
 
 
 @dataclass(frozen=True, eq=False)
+class Colour:
+    """What points are coloured by: ``(N,)`` values, class numbers where there are names."""
+
+    values: Tensor
+    names: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Way:
     """A direction ``(D,)`` in units of the data's own spread, and what it is called."""
 
@@ -29,7 +37,7 @@ class Way:
 
 
 def dials(opened: Opened) -> list[Way]:
-    """Directions by how much the eye sees of them; the first coordinates where there is no atlas."""
+    """Directions by how much the eye sees of them; without an atlas the first coordinates."""
     if opened.atlas is None:
         size = opened.model.latent_size
         return [Way(f"Dial {k + 1}", row) for k, row in enumerate(torch.eye(size)[:20])]
@@ -57,13 +65,10 @@ def named(correlation: Tensor, titles: list[str]) -> dict[int, tuple[str, int]]:
 
 
 def ways(opened: Opened) -> Mapping[str, Tensor]:
-    """Every named direction ``(D,)`` for an axis of the manifold: dials, attributes, coordinates."""
+    """Directions ``(D,)`` for an axis of the manifold: dials, attributes, coordinates."""
     size = opened.model.latent_size
     if size == 2:
-        return {
-            "First coordinate": torch.tensor([1.0, 0.0]),
-            "Second coordinate": torch.tensor([0.0, 1.0]),
-        }
+        return dict(zip(("First number", "Second number"), torch.eye(2), strict=True))
     found = {way.label: way.direction for way in dials(opened)}
     spread = torch.ones(size)
     if opened.atlas is not None:
@@ -98,3 +103,31 @@ def variations(opened: Opened, z: NDArray[np.float32], seed: int, n: int) -> NDA
     """``(n, D)``: latents not far from ``z: (D,)`` and about as typical."""
     others = torch.from_numpy(world(opened, seed, n))
     return ops.near(torch.from_numpy(z), others, middle(opened), REACH).numpy()
+
+
+def typical(opened: Opened, z: NDArray[np.float32]) -> float | None:
+    """The share of known latents that are less likely than ``z: (D,)``; None without an atlas."""
+    if opened.atlas is None:
+        return None
+    return opened.atlas.typicality(torch.from_numpy(z)[None]).item()
+
+
+def colours(opened: Opened) -> dict[str, Colour]:
+    """What is known of every picture of the atlas, by what it is called."""
+    known, classes = opened.atlas, opened.model.data.classes
+    if known is None:
+        return {}
+    found = {}
+    if known.labels is not None and classes:
+        found["Class"] = Colour(known.labels, classes)
+    for attribute in described(known.attributes):
+        found[attribute.title] = Colour(known.attributes[attribute.name].float())
+    found["Redrawing error"] = Colour(known.error)
+    return found | {"Information (KL, nats)": Colour(known.kl)}
+
+
+def some(z: Tensor, most: int) -> Tensor:
+    """``(m, D)``: at most so many of ``z: (n, D)``, evenly spread over their order."""
+    if len(z) <= most:
+        return z
+    return z[torch.linspace(0, len(z) - 1, most).round().long()]

@@ -1,5 +1,99 @@
-"""To come."""
+"""W2: the manifold as a sheet of pictures over two directions; a click takes one."""
+
+from __future__ import annotations
 
 import streamlit as st
+import torch
+from torch import Tensor
 
-st.info("This page is being built.")
+from explorer import ops
+from explorer.shelf import Opened
+from explorer.ui import cache, show, wander
+from explorer.ui.components import sheet
+from explorer.ui.menu import PAGES
+from explorer.ui.state import Workbench, remembered, workbench
+
+AVERAGE, MINE = "The average picture", "My picture"
+
+
+def show_page() -> None:
+    bench = workbench()
+    opened = bench.opened
+    show.heading("Manifold", "Pictures by two ways in which they differ. Click one to take it.")
+    left, right = st.columns([3, 2], gap="large")
+
+    ways = wander.ways(opened)
+    with right:
+        across, up = two_of(opened, list(ways))
+        around = middle(bench, opened)
+    origin = centre(bench, opened, around)
+    with left:
+        place = sheet(
+            f"manifold/{across}/{up}/{around}",  # another sheet has another last click
+            opened=opened,
+            origin=origin,
+            u=ways[across],
+            v=ways[up],
+            u_label=across,
+            v_label=up,
+        )
+        st.caption(
+            "Every cell stands for an equal share of pictures, so the rare ones lie at the rim.",
+            help="Rows and columns are decoded at quantiles of the standard normal distribution, "
+            "the central 98 % of it at first (Kingma & Welling 2014, figure 4).",
+        )
+
+    last = (opened.key, across, up, around, place)
+    if place is not None and st.session_state.get("manifold/last") != last:
+        st.session_state["manifold/last"] = last
+        bench.move(ops.on_plane(origin, ways[across], ways[up], place))
+    with right:
+        current(bench, opened)
+
+
+def two_of(opened: Opened, names: list[str]) -> tuple[str, str]:
+    """What goes across and what goes up."""
+    if len(names) == 2:
+        st.caption(
+            f"{opened.card.title or opened.card.name} tells pictures apart by two numbers only: "
+            "all it can draw is on this sheet."
+        )
+        return names[0], names[1]
+    across = st.selectbox("Across", names, key="manifold/across", **remembered())
+    others = [name for name in names if name != across]
+    return across, st.selectbox("Up", others, key="manifold/up", **remembered())
+
+
+def middle(bench: Workbench, opened: Opened) -> str:
+    """What lies in the middle of the sheet."""
+    if opened.model.latent_size == 2 or bench.z is None:
+        return AVERAGE
+
+    def keep() -> None:
+        st.session_state["manifold/mine"] = (bench.key, bench.z)
+
+    return st.radio(
+        "In the middle", [AVERAGE, MINE], key="manifold/middle", on_change=keep, horizontal=True,
+        **remembered(),
+    )  # fmt: skip
+
+
+def centre(bench: Workbench, opened: Opened, around: str) -> Tensor:
+    """``(D,)``: the latent in the middle; one's own is the one in hand when that was chosen."""
+    key, z = st.session_state.get("manifold/mine", (None, None))
+    if around == MINE and key == bench.key and z is not None:
+        return torch.from_numpy(z)
+    return wander.middle(opened)
+
+
+def current(bench: Workbench, opened: Opened) -> None:
+    """The picture in hand, large, and where to go on with it."""
+    if bench.z is None:
+        st.caption("What you click comes here, and goes with you to every page.")
+        return
+    show.picture(cache.pixels(opened, bench.z[None])[0], "The current picture", 300)
+    show.typical(wander.typical(opened, bench.z))
+    st.page_link(PAGES[0].script, label="Open in Play", icon=PAGES[0].icon)
+
+
+show_page()

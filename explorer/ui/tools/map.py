@@ -1,5 +1,116 @@
-"""To come."""
+"""W5: every known picture as a point on a map, decoded under the pointer, picked and lassoed."""
+
+from __future__ import annotations
 
 import streamlit as st
+import torch
 
-st.info("This page is being built.")
+from explorer.atlas import Atlas
+from explorer.shelf import Opened
+from explorer.ui import cache, show, wander
+from explorer.ui.components import PointsValue, points
+from explorer.ui.menu import PAGES
+from explorer.ui.state import Workbench, remembered, workbench
+
+MAPS = {"umap": "By likeness", "pca": "By largest differences"}
+WORDS = {
+    "umap": "Like lies near like. How far apart two groups lie, and how large they are, means "
+    "nothing here.",
+    "pca": "Across and up are the two ways in which pictures differ most. What differs in other "
+    "ways lies on top of one another.",
+}
+TERMS = (
+    "By likeness is UMAP (McInnes et al. 2018), computed when the model was trained. By largest "
+    "differences is PCA: the plane of the two principal axes, each in units of its own spread."
+)
+STRIP = 12  # members shown of a group
+
+
+def show_page() -> None:
+    bench = workbench()
+    opened = bench.opened
+    show.heading(
+        "Map", "Where every picture lies. Hover to see one, click to take it, lasso a group."
+    )
+    known = opened.atlas
+    if known is None or not known.maps:
+        st.info(
+            f"{opened.card.name} came without an atlas, so there is no map of it. Models that are "
+            "trained here get one when they are done; choose another in the sidebar."
+        )
+        return
+
+    left, right = st.columns([3, 2], gap="large")
+    names = [name for name in MAPS if name in known.maps]
+    with right:
+        name = st.segmented_control(
+            "Map", names, format_func=MAPS.get, required=True, default=names[0], key="map/map",
+            help=TERMS, **remembered(),
+        )  # fmt: skip
+        st.caption(WORDS[name])
+        colours = wander.colours(opened)
+        by = st.selectbox("Colour", list(colours), key="map/colour", **remembered())
+    with left:
+        chosen = points(
+            "map/points",
+            known.maps[name],
+            opened=opened,
+            map_name=name,
+            colour=colours[by].values,
+            names=colours[by].names,
+            title=by,
+        )
+        st.caption(
+            f"{len(known.latents):,} pictures that the model never trained on. None of them is "
+            "stored: what you see is the model's own drawing of each."
+        )
+
+    take(bench, known, name, chosen)
+    with right:
+        if bench.z is not None:
+            show.picture(cache.pixels(opened, bench.z[None])[0], "The current picture", 240)
+            show.typical(wander.typical(opened, bench.z))
+            st.page_link(PAGES[0].script, label="Open in Play", icon=PAGES[0].icon)
+    groups(bench, opened, known, chosen)
+
+
+def take(bench: Workbench, known: Atlas, name: str, chosen: PointsValue) -> None:
+    """A click on a point, or on the ground, is taken once."""
+    click = (bench.key, name, chosen.picked, chosen.ground)
+    if click[2:] == (None, None) or st.session_state.get("map/last") == click:
+        return
+    st.session_state["map/last"] = click
+    if chosen.picked is not None:
+        bench.move(known.latents[chosen.picked])
+    else:
+        bench.move(known.at(name, torch.tensor([chosen.ground]))[0])
+
+
+def groups(bench: Workbench, opened: Opened, known: Atlas, chosen: PointsValue) -> None:
+    """The lassoed group, to be named and kept, and those that were."""
+    if chosen.selection is not None:
+        count = int(chosen.selection.sum())
+        st.markdown(f"#### In the lasso: {count:,}")
+        members(opened, known, chosen.selection)
+        with st.form("map/keep", border=False, clear_on_submit=True):
+            with st.container(horizontal=True, vertical_alignment="bottom"):
+                title = st.text_input("Call it", placeholder="Round ones", max_chars=40, width=260)
+                if st.form_submit_button("Keep this group") and title.strip():
+                    bench.groups[title.strip()] = chosen.selection
+    for title, flags in list(bench.groups.items()):
+        st.markdown(f"#### {show.plain(title)}: {int(flags.sum()):,}")
+        members(opened, known, flags)
+        if st.button("Forget it", key=f"map/forget/{title}", type="tertiary"):
+            del bench.groups[title]
+            st.rerun()
+
+
+def members(opened: Opened, known: Atlas, flags: torch.Tensor) -> None:
+    """Some of a group, spread evenly over it, and how many they are."""
+    z = wander.some(known.latents[torch.from_numpy(flags)], STRIP)
+    show.strip(cache.pixels(opened, z))
+    if len(z) < flags.sum():
+        st.caption(f"{len(z)} of {int(flags.sum()):,}, evenly spread.")
+
+
+show_page()

@@ -1,0 +1,30 @@
+"""Does a model use its coordinates? Asked of latents, and of pictures that it draws itself."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .distributions import rate_per_coordinate
+from .inference import picture
+from .protocol import LatentModel
+
+ACTIVE = 0.01  # a coordinate is in use where its mean varies more than this (Burda et al. 2016)
+
+
+@torch.no_grad()
+def rates(model: LatentModel, z: Tensor) -> Tensor:
+    """``(D,)`` nats: each coordinate's mean KL over the pictures that the model draws at ``z``."""
+    x = picture(model.decode(z))
+    return rate_per_coordinate(model.encode(x), model.prior()).mean(0)
+
+
+def spectrum(z: Tensor) -> Tensor:
+    """``(D,)``: the share of the variance of ``z: (N, D)`` along each principal axis, falling."""
+    variance = torch.linalg.eigvalsh(torch.cov(z.T)).flip(0).clamp(min=0)
+    return variance / variance.sum()
+
+
+def used(z: Tensor) -> int:
+    """How many coordinates of posterior means ``z: (N, D)`` are in use."""
+    return int((z.var(0) > ACTIVE).sum())

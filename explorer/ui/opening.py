@@ -1,0 +1,77 @@
+"""Models from elsewhere: a run of one's own, a folder on this computer, a zip."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import weakref
+from pathlib import Path
+
+import streamlit as st
+
+from explorer import bundle, guard
+from explorer.errors import BundleError
+from explorer.runs import Run
+from explorer.shelf import SHELF
+from explorer.ui.state import Workbench, workbench
+
+LARGEST = 64  # MB of an uploaded zip
+
+
+def another() -> None:
+    """Ways to open a model that is not in the picker; what opens is chosen there."""
+    bench = workbench()
+    ways = {"From a training run": from_run, "From a zip": from_zip}
+    if guard.on_loopback():
+        ways["From a folder"] = from_folder
+    for tab, way in zip(st.tabs(list(ways)), ways.values(), strict=True):
+        with tab:
+            folder = way(bench)
+        if folder is not None:
+            bench.adopt(SHELF.open(folder))
+            st.rerun()
+
+
+def from_run(bench: Workbench) -> Path | None:
+    """The newest checkpoint of a run; unnamed until the button is pressed."""
+    runs = [*Run.listed(), *(Run.find(name) for name in bench.runs)]
+    trained = {run.name: run for run in runs if run.checkpoint() is not None}
+    if not trained:
+        st.caption("No run has a checkpoint yet. Start one on the Train page.")
+        return None
+    name = st.selectbox("Run", list(trained), key="model/run")
+    return trained[name].checkpoint() if st.button("Open its newest checkpoint") else None
+
+
+def from_folder(_: Workbench) -> Path | None:
+    """A bundle's folder, or a run's, on this computer."""
+    typed = st.text_input(
+        "Folder on this computer", key="model/folder", placeholder="/home/me/runs/my-model"
+    )
+    if not st.button("Open the folder", disabled=not typed):
+        return None
+    folder = Path(typed.strip()).expanduser()
+    if not folder.is_dir():
+        raise BundleError(f"There is no folder {typed.strip()!r}. Type the whole path of one.")
+    return Run(folder).checkpoint() or folder
+
+
+def from_zip(bench: Workbench) -> Path | None:
+    """An uploaded bundle, unpacked where it lives no longer than the visit."""
+    file = st.file_uploader(
+        "A zip of a model's folder", type="zip", key="model/zip", max_upload_size=LARGEST,
+        help="With card.json and weights.safetensors. Only these and the atlas are read; nothing "
+        "in it is executed. It goes when you leave.",
+    )  # fmt: skip
+    if file is None or not st.button("Open the zip"):
+        return None
+    return bundle.unpack(file, own_folder(bench))
+
+
+def own_folder(bench: Workbench) -> Path:
+    """This visitor's, removed with the visit or the process."""
+    if "model/unpacked" not in st.session_state:
+        folder = tempfile.mkdtemp(prefix="latent-")
+        weakref.finalize(bench, shutil.rmtree, folder, ignore_errors=True)
+        st.session_state["model/unpacked"] = folder
+    return Path(st.session_state["model/unpacked"])
