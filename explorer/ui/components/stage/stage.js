@@ -15,6 +15,7 @@ import { Plane } from "./plane.js";
 
 const CELL = 320; // pixels of drag from one corner of the plane to the next
 const REST = 350; // ms without a change before neighbours are asked for
+const READ = 100; // ms between two words: read, not flickered
 const DRIFT = { speed: 0.1, every: 33, enough: 90_000 }; // cells per second, ms per frame, ms in all
 const GLIDE = 700; // ms of a surprise
 
@@ -245,19 +246,19 @@ class Stage {
     if (header.error) return;
     this.screen.draw(header, pixels);
     const drawn_at = performance.now();
-    this.tell(header, drawn_at - note.event_at, note.source);
+    const ms = drawn_at - note.event_at;
+    if (note.source !== "open") this.pace = this.pace ? 0.9 * this.pace + 0.1 * ms : ms;
+    this.drawn = header;
+    this.telling ??= setTimeout(() => this.tell(), READ);
     const detail = { stamp, ...note, requested_at, drawn_at, queued: this.decoder.queued };
     this.canvas.dispatchEvent(new CustomEvent("stage:frame", { detail, bubbles: true, composed: true }));
   }
 
-  /** What is known of the picture, in words. */
-  tell(header, ms, source) {
-    if (source !== "open") this.pace = this.pace ? 0.9 * this.pace + 0.1 * ms : ms;
-    const now = performance.now();
-    if (now - (this.told ?? 0) < 120 && source !== "glide") return; // read, not flickered
-    this.told = now;
+  /** What is known of the picture drawn last, in words. */
+  tell() {
+    this.telling = null;
     this.speed.textContent = this.pace ? `${Math.round(this.pace)} ms` : "";
-    const typical = header.typicality?.[0];
+    const typical = this.drawn.typicality?.[0];
     const { word, meaning } = inWords(typical ?? 1);
     this.gauge.hidden = typical === undefined;
     this.gauge.dataset.level = word;
@@ -297,6 +298,7 @@ class Stage {
   close() {
     this.stop();
     this.rest.cancel();
+    clearTimeout(this.telling);
     this.commitSoon.flush();
     this.decoder.close();
     this.screen.close();
