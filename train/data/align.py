@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from PIL import Image
 
 SIZE = 128
@@ -20,7 +21,7 @@ def aligned(image: Image.Image, left: complex, right: complex) -> Image.Image:
     turn = (right - left) / (RIGHT - LEFT)  # the similarity, scale and angle in one number
     middle = (np.arange(2 * SIZE) + 0.5) / 2
     at = left + turn * (middle[None, :] + 1j * middle[:, None] - LEFT)
-    sampled = lanczos(np.asarray(image, np.float32), at.real - 0.5, at.imag - 0.5)
+    sampled = lanczos(np.asarray(image), at.real - 0.5, at.imag - 0.5)
     twice = Image.fromarray(sampled.round().clip(0, 255).astype(np.uint8))
     return twice.resize((SIZE, SIZE), Image.Resampling.LANCZOS)
 
@@ -28,25 +29,19 @@ def aligned(image: Image.Image, left: complex, right: complex) -> Image.Image:
 def lanczos(pixels: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """``(h, w, C)``: ``pixels: (H, W, C)`` at columns ``x: (h, w)`` and rows ``y: (h, w)``."""
     padded = np.pad(pixels, ((BORDER, BORDER), (BORDER, BORDER), (0, 0)), "reflect")
-    height, width, channels = padded.shape
-    x = (x + BORDER).clip(LOBES, width - LOBES - 1)
-    y = (y + BORDER).clip(LOBES, height - LOBES - 1)
+    x = (x + BORDER).clip(LOBES, padded.shape[1] - LOBES - 1)
+    y = (y + BORDER).clip(LOBES, padded.shape[0] - LOBES - 1)
 
     left, top = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
-    across, down = _weights(x - left), _weights(y - top)  # (8, h, w) each
-    flat = padded.reshape(-1, channels)
-    corner = (top - LOBES + 1) * width + left - LOBES + 1
-    total = np.zeros((*x.shape, channels), np.float32)
-    for j in range(2 * LOBES):
-        row = np.zeros_like(total)
-        for i in range(2 * LOBES):
-            row += across[i, ..., None] * flat[corner + j * width + i]
-        total += down[j, ..., None] * row
-    return total
+    across, down = _weights(x - left), _weights(y - top)  # (h, w, 8)
+    windows = sliding_window_view(padded, (2 * LOBES, 2 * LOBES), (0, 1))
+    around = windows[top - LOBES + 1, left - LOBES + 1].astype(np.float32)  # (h, w, C, 8, 8)
+    rows = around @ across[:, :, None, :, None]
+    return (rows[..., 0] * down[:, :, None]).sum(-1)
 
 
 def _weights(offset: np.ndarray) -> np.ndarray:
-    """``(8, h, w)``: of the pixels from 3 before to 4 after; they add up to one."""
-    distance = np.arange(1 - LOBES, LOBES + 1)[:, None, None] - offset
+    """``(h, w, 8)``: of the pixels from 3 before to 4 after; they add up to one."""
+    distance = np.arange(1 - LOBES, LOBES + 1) - offset[..., None]
     weights = np.sinc(distance) * np.sinc(distance / LOBES)
-    return (weights / weights.sum(0)).astype(np.float32)
+    return (weights / weights.sum(-1, keepdims=True)).astype(np.float32)
