@@ -190,3 +190,18 @@ def holding(move: Tensor, normal: Tensor, fixed: Tensor, most: float = 3.0) -> T
 def readings(step: Tensor, moves: Tensor, normals: Tensor) -> Tensor:
     """``(k,)``: what ``step: (D,)`` changes in each reading, 1 being what its own move changes."""
     return (normals @ step) / (normals * moves).sum(1)
+
+
+def moved(z: Tensor, moves: Tensor, by: Tensor) -> Tensor:
+    """``(D,)``: ``z: (D,)`` with each of ``moves: (k, D)`` added ``by: (k,)`` times."""
+    return z + by @ moves
+
+
+def telling(move: Tensor, z: Tensor) -> Tensor:
+    """``(D,)``: the reading that tells best apart what ``move`` leads from and to (Fisher 1936).
+
+    For a difference of two groups' means among ``z: (N, D)``, and few groups beside them.
+    """
+    centred = z - z.mean(0)
+    covariance = centred.T @ centred / max(1, len(z) - 1)
+    return torch.linalg.pinv(covariance, hermitian=True) @ move

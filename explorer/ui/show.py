@@ -166,17 +166,17 @@ def choices(key: str, pixels: NDArray[np.uint8], name: str) -> int | None:
     return taken
 
 
-def heatmap(values: NDArray[np.float32], title: str) -> None:
-    """``(H, W)`` as a small picture in colours from dark (nought) to light."""
-    height, width = values.shape
-    figure = go.Figure(
-        go.Heatmap(z=values, colorscale="Viridis", zmin=0, hovertemplate="%{z:.2f}<extra></extra>")
-    )
-    side = 300 / max(height, width)
-    figure.update_layout(
-        width=int(side * width) + 90, height=int(side * height) + 40,
-        margin=dict(l=0, r=0, t=32, b=8), title=dict(text=title, font=dict(size=14)),
-    )  # fmt: skip
-    figure.update_xaxes(visible=False)
-    figure.update_yaxes(visible=False, autorange="reversed", scaleanchor="x")
-    st.plotly_chart(figure, width="content", config={"displayModeBar": False})
+TINT = np.array([240, 137, 79], np.float32)  # the theme's orange, seen on dark and light
+
+
+def tinted(pixels: NDArray[np.uint8], values: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """``(H, W, 3)``: ``pixels: (H, W, C)`` grey and dim, glowing where ``values: (H, W)`` are high."""
+    grey = 0.4 * pixels.mean(-1, keepdims=True)
+    glow = (values / max(float(values.max()), 1e-6))[..., None]
+    return (grey + glow * (TINT - grey)).round().astype(np.uint8)
+
+
+def mosaic(pixels: NDArray[np.uint8], alt: str, columns: int = 8) -> None:
+    """Pictures ``(n, H, W, C)`` as one sheet, as wide as its place."""
+    large = images.enlarge(pixels, 80, pixelated=pixels.shape[1] <= 32)
+    st.image(images.sheet(large, columns, 4).squeeze(), width="stretch", alt=alt)

@@ -1,5 +1,202 @@
-"""To come."""
+"""Attributes (F1, F3): a picture made to smile, turn, age; and what else that changes in it."""
 
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
 import streamlit as st
+import torch
+from numpy.typing import NDArray
 
-st.info("This page is being built.")
+from explorer import images, ops
+from explorer.atlas import Atlas
+from explorer.errors import ExplorerError, ImageError
+from explorer.shelf import Opened
+from explorer.ui import bring, cache, components, moves, show
+from explorer.ui.moves import Move
+from explorer.ui.state import Workbench, remembered, workbench
+
+FIRST = 6  # dials at first
+CELLS = 7  # pictures on a side of the grid
+KNOWN, CLASSES, GROUPS, EXAMPLES = "Learned", "Kinds", "My groups", "My examples"
+NOTHING = {
+    GROUPS: "Draw a lasso around some pictures on the Map and name the group: it becomes a dial.",
+    EXAMPLES: "Bring pictures with something and pictures without it: the difference becomes a dial.",
+}
+UNITS = (
+    "1 changes it for half of the pictures that were without it. It is measured with a linear "
+    "reading of the latent, the numbers from which the model draws."
+)
+MEANS = "1 leads from the average of the one kind to the average of the other."
+
+
+def sources(opened: Opened) -> list[str]:
+    """Where directions can come from."""
+    learned = [KNOWN] if opened.atlas and opened.atlas.directions else []
+    labelled = opened.atlas is not None and opened.atlas.labels is not None
+    kinds = [CLASSES] if labelled and opened.model.data.classes else []
+    return [*learned, *kinds, GROUPS, EXAMPLES]
+
+
+def find(source: str, opened: Opened, known: Atlas, z: NDArray[np.float32]) -> list[Move]:
+    """The changes that the source offers for the picture of ``z: (D,)``."""
+    if source == KNOWN:
+        return moves.learned(known)
+    if source == CLASSES:
+        return moves.between_classes(known, opened.model.data.classes, z)
+    if source == GROUPS:
+        return moves.towards_groups(known, workbench().groups)
+    sides = [encoded(opened, title) for title in ("With it", "Without it")]
+    return [moves.from_examples(known, *sides)] if all(len(s) for s in sides) else []
+
+
+def encoded(opened: Opened, title: str) -> NDArray[np.float32]:
+    """``(n, D)`` of the pictures that a visitor brings as examples."""
+    files = st.file_uploader(title, accept_multiple_files=True, key=f"attributes/{title}")
+    x = []
+    for file in files:
+        try:
+            x.append(images.prepare(images.read(file.getvalue()), opened.model.data))
+        except ImageError as error:
+            show.trouble(ImageError(f"{file.name}: {error}"))
+    size = opened.model.latent_size
+    return cache.latent(opened, torch.cat(x)) if x else np.zeros((0, size), np.float32)
+
+
+def choose(offered: list[Move], source: str) -> list[Move]:
+    """The moves that get dials, without what is to stay as it is."""
+    by_name = {m.label: m for m in offered}
+    if len(offered) > FIRST and not st.toggle(
+        f"All {len(offered)} dials", key="attributes/all", **remembered()
+    ):
+        by_name = dict(list(by_name.items())[:FIRST])
+    fixed = st.multiselect(
+        "Keep as they are", [m.label for m in offered], key=f"attributes/fixed/{source}",
+        placeholder="Nothing in particular", **remembered(),
+        help="Every dial loses what would change these (it is made orthogonal to their readings).",
+    )  # fmt: skip
+    held = [m for m in offered if m.label in fixed]
+    return [moves.holding(m, held) for m in by_name.values()]
+
+
+def dials(
+    opened: Opened, z: NDArray[np.float32], chosen: list[Move]
+) -> NDArray[np.float32]:
+    """``(D,)``: the picture of ``z: (D,)`` on the stage, with a dial for each move, where it rests."""
+    picture = zlib.crc32(opened.key.encode() + z.tobytes())
+    turned = st.session_state.get("attributes/turned")
+    if turned is None or turned[0] != picture:
+        turned = st.session_state["attributes/turned"] = (picture, {})
+    labels = [m.label for m in chosen]
+    revision = zlib.crc32("|".join(labels).encode(), picture)
+    # what the dials start from may only change with the revision, or a hand would lose its hold
+    start = st.session_state.get("attributes/start")
+    if start is None or start[0] != revision:
+        values = [turned[1].get(label, 0.0) for label in labels]
+        start = st.session_state["attributes/start"] = (revision, values)
+    rested = components.stage(
+        "attributes/stage",
+        opened=opened,
+        origin=z,
+        axes=[components.Axis(m.label, m.direction, m.low, m.high) for m in chosen],
+        plane=None,
+        values=start[1],
+        revision=revision,
+    )
+    if rested is not None:
+        turned[1].update(zip(labels, rested.values.tolist(), strict=True))
+        return rested.z
+    by = torch.tensor(start[1], dtype=torch.float32)
+    return ops.moved(torch.from_numpy(z), torch.stack([m.direction for m in chosen]), by).numpy()
+
+
+def grid(opened: Opened, z: NDArray[np.float32], chosen: list[Move]) -> None:
+    """Two changes at once on one picture, from two steps less to two steps more of each."""
+    labels = [m.label for m in chosen]
+    picture, axes = st.columns([3, 2], gap="large")
+    with axes:
+        u = st.selectbox("To the right, more", labels, 0, key="attributes/across")
+        v = st.selectbox("Upwards, more", labels, 1, key="attributes/upwards")
+    across, upwards = (next(m.direction for m in chosen if m.label == name) for name in (u, v))
+    plane = ops.plane(torch.from_numpy(z), across, upwards, torch.linspace(-2, 2, CELLS))
+    drawn = images.to_pixels(cache.drawn(opened, plane.flatten(0, 1)))
+    sheet = images.sheet(images.enlarge(drawn, 112, opened.model.data.pixelated), CELLS)
+    with picture:
+        alt = f"{CELLS} by {CELLS} pictures: {u} grows to the right, {v} upwards"
+        st.image(sheet.squeeze(), width="stretch", alt=alt)
+    with axes:
+        st.caption("The picture itself is in the middle; the edges are two steps away from it.")
+        st.download_button(
+            "Save the grid", lambda: images.png(sheet), "grid.png", "image/png",
+            key="attributes/save", icon=":material/download:", on_click="ignore",
+        )  # fmt: skip
+
+
+def keep(bench: Workbench, z: NDArray[np.float32]) -> None:
+    bench.move(z)
+    st.session_state["attributes/which"] = bring.CURRENT
+
+
+def show_page() -> None:
+    bench = workbench()
+    opened = bench.opened
+    show.heading("Attributes", "Turn a dial and the picture changes in that, and as little else as may be.")
+    known = opened.atlas
+    if known is None:
+        raise ExplorerError(
+            "This model has no atlas, so nothing is known of what its pictures have in common. "
+            "Make one with: python -m train atlas, or choose another model in the sidebar."
+        )
+    stage = st.container()
+    material, settings = st.columns(2, gap="large")
+    with material:
+        z = bring.one("attributes", opened).z[0]
+    with settings:
+        offers = sources(opened)
+        source = st.segmented_control(
+            "Changes", offers, default=offers[0], required=True,
+            key=f"attributes/source/{opened.key}", **remembered(),
+        )  # fmt: skip
+        offered = find(source, opened, known, z)
+        if not offered:
+            st.info(NOTHING[source])
+            return
+        chosen = choose(offered, source)
+    with stage:
+        views = ("Dials", "Grid of two") if len(chosen) > 1 else ("Dials",)
+        view = st.segmented_control(
+            "View", views, default="Dials", required=True, key="attributes/view",
+            label_visibility="collapsed", **remembered(),
+        )  # fmt: skip
+        if view != "Dials":
+            grid(opened, z, chosen)
+            return
+        edited = dials(opened, z, chosen)
+        st.button(
+            "Keep this picture", key="attributes/keep", on_click=keep, args=(bench, edited),
+            help="It becomes the current picture, on this page and all others.",
+        )  # fmt: skip
+    side_effects(offered, torch.from_numpy(edited - z), UNITS if source == KNOWN else MEANS)
+
+
+def side_effects(offered: list[Move], step: torch.Tensor, unit: str) -> None:
+    """What the dials have changed, asked for or not, and how well that is known."""
+    st.markdown("#### What has changed", help=unit)
+    if step.any():
+        show.bars(moves.effects(offered, step), [m.label for m in offered], "how far")
+    else:
+        st.caption("Nothing yet: turn a dial. What comes along unasked shows here, too.")
+    with st.expander("How well is this known?"):
+        rows = [{"change": m.label, "known from": m.source} for m in offered]
+        st.dataframe(rows, hide_index=True, width="stretch")
+        st.caption(QUALITY)
+
+
+QUALITY = (
+    "AUC, the area under the curve, is how often a picture with it reads higher than one without: "
+    "1 is always, 0.5 is chance."
+)
+
+
+show_page()

@@ -1,5 +1,170 @@
-"""To come."""
+"""Inpaint (F4): brush a part away, and see in how many ways the model would fill it."""
 
+from __future__ import annotations
+
+import time
+import zlib
+from dataclasses import dataclass, replace
+
+import numpy as np
 import streamlit as st
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
-st.info("This page is being built.")
+from explorer import images
+from explorer.hole import Completions
+from explorer.inpainting import INPAINTERS, disagreement, feather, in_stretches, in_words
+from explorer.shelf import Opened
+from explorer.ui import bring, components, show
+from explorer.ui.state import remembered, workbench
+
+GUESSES = 6
+SIDE = 148  # pixels of a guess on the page
+PAUSE = 0.25  # seconds between two drawings of a better answer
+METHODS = {
+    "langevin": ("Explore", "Wanders among all that fits what is visible: Langevin chains."),
+    "optimise": ("Fit", "Looks for what fits best from several starts: variational inference."),
+    "gibbs": ("Redraw", "Looks at the whole and redraws the hole, again and again: pseudo-Gibbs."),
+}
+
+
+@dataclass
+class Work:
+    """The newest answer to one question, and whether it is the last one."""
+
+    question: int
+    answer: Completions | None = None
+    done: bool = False
+
+
+def ask(opened: Opened, x: Tensor) -> tuple[str, int, bool]:
+    """How to guess, from which seed, and whether to soften the seam."""
+    titles = {name: METHODS.get(name, (name, ""))[0] for name in INPAINTERS}
+    method = st.segmented_control(
+        "How to guess", titles, format_func=titles.__getitem__, default=next(iter(titles)),
+        required=True, key="inpaint/method", **remembered(),
+        help="\n\n".join(f"**{title}**: {words}" for title, words in METHODS.values()),
+    )  # fmt: skip
+    soft = not opened.model.data.pixelated and st.toggle(
+        "Soft seam", key="inpaint/soft", **remembered(),
+        help="Light and colour of the guess are fitted to what surrounds it.",
+    )  # fmt: skip
+    return method, st.session_state.get("inpaint/again", 0), soft
+
+
+def work_on(*parts: bytes) -> Work:
+    """This visitor's work on the question that the parts make up, begun if it is a new one."""
+    question = zlib.crc32(b"|".join(parts))
+    work = st.session_state.get("inpaint/work")
+    if work is None or work.question != question:
+        work = st.session_state["inpaint/work"] = Work(question)
+    return work
+
+
+class Table:
+    """Where the guesses are laid out; every better answer is drawn in the same places."""
+
+    def __init__(self, x: Tensor, known: Tensor, soft: bool) -> None:
+        self.x, self.known, self.soft = x, known, soft
+        self.words = st.empty()
+        with st.container(horizontal=True, gap="medium"):
+            self.places = [self._place(k) for k in range(GUESSES)]
+            with st.container(width=SIDE):
+                self.map = st.empty()
+
+    def _place(self, k: int) -> st.delta_generator.DeltaGenerator:
+        with st.container(width=SIDE, gap="small"):
+            place = st.empty()
+            st.button("Take", key=f"inpaint/take/{k}", on_click=take, args=(k,), width="stretch",
+                      help="It becomes the current picture, on this page and all others.")  # fmt: skip
+        return place
+
+    def draw(self, answer: Completions) -> None:
+        """All guesses, what they have in common in words, and where they differ."""
+        pictures = answer.pictures
+        if self.soft:
+            pictures = feather(self.x, answer.drawn, self.known, max(1, self.x.shape[-1] // 16))
+        self.words.markdown(in_words(answer, self.known))
+        pixels = images.enlarge(images.to_pixels(pictures), SIDE, pictures.shape[-1] <= 32)
+        for place, picture, share in zip(self.places, pixels, answer.weights.tolist(), strict=False):
+            place.image(picture.squeeze(), f"stands for {share:.0%}", width=SIDE)
+        apart = disagreement(pictures, answer.weights).numpy()
+        glowing = images.enlarge(
+            show.tinted(images.to_pixels(self.x)[0], apart), SIDE, pictures.shape[-1] <= 32
+        )
+        self.map.image(glowing, f"where they differ, by up to {apart.max():.0%}", width=SIDE)
+
+
+def take(k: int) -> None:
+    answer = st.session_state["inpaint/work"].answer
+    if answer is not None and k < len(answer.latents):
+        workbench().move(answer.latents[k].cpu())
+        st.toast("Taken. It is the current picture now, on every page.", icon=":material/check:")
+
+
+def stop() -> None:
+    st.session_state["inpaint/work"].done = True
+
+
+def again() -> None:
+    st.session_state["inpaint/again"] = st.session_state.get("inpaint/again", 0) + 1
+
+
+def guess(opened: Opened, x: Tensor, painted: NDArray[np.bool_], settings: tuple[str, int, bool]) -> None:
+    """Draws guess after better guess, until it is told to stop or nothing gets better."""
+    method, seed, soft = settings
+    known = torch.from_numpy(~painted)
+    work = work_on(
+        opened.key.encode(), x.numpy().tobytes(), painted.tobytes(), f"{method} {seed}".encode()
+    )
+    head, button = st.columns([4, 1], vertical_alignment="bottom")
+    head.markdown("### The model's guesses", help=ABOUT)
+    control = button.empty()
+    table = Table(x, known, soft)
+    if not work.done:
+        control.button("Stop", key="inpaint/stop", on_click=stop, type="primary", width="stretch")
+        answers = INPAINTERS[method](
+            opened.model, x.to(opened.device), known.to(opened.device), GUESSES, None
+        )
+        drawn = 0.0
+        for answer in in_stretches(answers, seed):
+            work.answer = replace(
+                answer,
+                **{k: getattr(answer, k).cpu() for k in ("pictures", "drawn", "latents", "weights")},
+            )
+            if time.monotonic() - drawn > PAUSE:
+                table.draw(work.answer)
+                drawn = time.monotonic()
+        work.done = True
+    if work.answer is not None:
+        table.draw(work.answer)
+    control.button("Guess again", key="inpaint/more", on_click=again, width="stretch")
+
+
+ABOUT = (
+    "Nobody knows what was there: these are draws of what the model finds likely given the rest. "
+    "What is not painted over stays exactly as it was. Of all guesses made, those are shown that "
+    "differ most; each stands for those like it."
+)
+
+
+def show_page() -> None:
+    opened = workbench().opened
+    show.heading("Inpaint", "Paint over a part of the picture, and the model fills it in.")
+    stage, controls = st.columns([3, 2], gap="large")
+    with controls:
+        x = bring.one("inpaint", opened).x
+        settings = ask(opened, x)
+    with stage:
+        data = opened.model.data
+        painted = components.brush(
+            "inpaint/brush", images.to_pixels(x)[0], size=(data.height, data.width)
+        )
+    if painted is None:
+        st.info("Paint over what you would like to see guessed: half of it, a mouth, a corner.")
+        return
+    guess(opened, x, painted, settings)
+
+
+show_page()
