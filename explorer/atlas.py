@@ -90,7 +90,10 @@ class Atlas:
         On a known point it is that point's latent; the weight falls as the inverse square of the
         distance (Shepard's interpolation).
         """
-        distance, index = torch.cdist(xy, self.maps[name]).topk(neighbours, largest=False)
+        points = self.maps[name]
+        # the quick way through a product of matrices is too coarse to find zero
+        distance = torch.cdist(xy, points, compute_mode="donot_use_mm_for_euclid_dist")
+        distance, index = distance.topk(min(neighbours, len(points)), largest=False)
         weight = 1 / distance.square().clamp(min=1e-12)
         weight = weight / weight.sum(-1, keepdim=True)
         return (weight.unsqueeze(-1) * self.latents[index]).sum(1)
@@ -102,11 +105,11 @@ class Atlas:
             noise = torch.randn(n, self.loc.shape[1])
         return self.loc[part] + temperature * self.scale[part] * noise
 
-    def snapped(self, z: Tensor, keep: float = 0.7) -> Tensor:
+    def snapped(self, z: Tensor) -> Tensor:
         """``(D,)``: ``z: (D,)`` drawn towards its part of the mixture until it is typical."""
         component = self.mixture.component_distribution.log_prob(z) + self.weights.log()
         home = self.loc[component.argmax()]
-        for step in torch.linspace(0, keep, 15):
+        for step in torch.linspace(0, 1, 21):
             moved = torch.lerp(z, home, step)
             if self.typicality(moved[None]).item() >= 0.1:
                 break

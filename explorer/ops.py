@@ -27,12 +27,11 @@ def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
     Falls back to ``lerp`` where the directions are parallel or one is zero.
     """
     length_a, length_b = a.norm(), b.norm()
-    cosine = (a @ b / (length_a * length_b).clamp(min=1e-12)).clamp(-1, 1)
-    angle = torch.acos(cosine)
-    if angle.sin().abs() < 1e-4:
+    unit_a, unit_b = a / length_a.clamp(min=1e-30), b / length_b.clamp(min=1e-30)
+    angle = torch.acos((unit_a @ unit_b).clamp(-1, 1))
+    if angle.sin().abs() < 1e-4 or length_a == 0 or length_b == 0:
         return lerp(a, b, t)
     t = t.unsqueeze(-1)
-    unit_a, unit_b = a / length_a, b / length_b
     arc = (torch.sin((1 - t) * angle) * unit_a + torch.sin(t * angle) * unit_b) / angle.sin()
     return arc * torch.lerp(length_a, length_b, t)
 
@@ -83,7 +82,7 @@ def corners(points: Tensor, n: int) -> Tensor:
     a, b = points[0], points[1]
     c = points[2] if len(points) > 2 else a
     d = points[3] if len(points) > 3 else analogy(a, b, c)
-    t = torch.linspace(0, 1, n)
+    t = torch.linspace(0, 1, n).to(points)
     return torch.stack([lerp(lerp(a, c, s[None])[0], lerp(b, d, s[None])[0], t) for s in t])
 
 
