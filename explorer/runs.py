@@ -206,6 +206,15 @@ class Run:
         whole = chunk[: chunk.rfind(b"\n") + 1]
         return [json.loads(line) for line in whole.splitlines()], offset + len(whole)
 
+    def log(self, length: int = 4000) -> str:
+        """The last ``length`` characters or so of what the trainer said."""
+        try:
+            with open(self.folder / "log.txt", "rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - length))
+                return file.read().decode("utf-8", "replace").strip()
+        except OSError:
+            return ""
+
     def samples(self) -> list[Path]:
         """Sample sheets, oldest first."""
         return sorted((self.folder / "samples").glob("*.png"))

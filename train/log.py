@@ -29,7 +29,8 @@ class Log:
     """Sums terms where they live; reads them once per record, so that no step waits for one."""
 
     def __init__(self, run: Run, total: int, quiet: bool) -> None:
-        self.run, self.total, self.quiet = run, total, quiet
+        self.run, self.total = run, total
+        self.quiet = quiet or not sys.stderr.isatty()  # a file of bars tells nobody anything
         self.sums: dict[str, Tensor] = {}
         self.count = 0
         self.began, self.first = time.monotonic(), -1
@@ -59,7 +60,7 @@ class Log:
         record = quick(model, data.held, config)
         self._append(step, record)
         self.latest["held/elbo"] = record["held/elbo"]
-        sheet = images.sheet(images.to_pixels(portrait(model, data)), SHOWN, 2)
+        sheet = images.sheet(images.to_pixels(portrait(model, data)), SHOWN, _gap(data))
         replace_whole(self.run.folder / "samples" / f"{step:06d}.png", images.png(sheet))
         self._report(step)
 
@@ -89,6 +90,10 @@ class Log:
                 file=sys.stderr,
                 flush=True,
             )
+
+
+def _gap(data: Dataset) -> int:
+    return max(1, data.spec.width // 28)
 
 
 @torch.no_grad()

@@ -11,14 +11,19 @@ import streamlit as st
 import torch
 from numpy.typing import NDArray
 
+import train.data
+import train.pace
 from explorer import bundle, diagnostics, images
 from explorer.bundle import Card
 from explorer.distributions import centre
 from explorer.errors import BundleError
 from explorer.inference import picture
+from explorer.protocol import DataSpec
 from explorer.rng import seeded
 from explorer.shelf import PRETRAINED, SHELF, Opened
-from explorer.ui import wander
+from explorer.ui import sources, wander
+from explorer.ui.sources import Source
+from train.config import TrainConfig
 
 
 def cards() -> dict[str, Card | BundleError]:
@@ -92,3 +97,26 @@ def _rates(key: str, generation: int) -> NDArray[np.float32]:
     opened = SHELF[key]
     z = torch.from_numpy(wander.world(opened, 0, OWN)).to(opened.device)
     return diagnostics.rates(opened.model, z).cpu().numpy()
+
+
+def glimpse(source: Source, count: int = 48) -> NDArray[np.uint8] | None:
+    """``(count, H, W, C)``: some pictures of a data set that is on this machine, else None."""
+    return _glimpse(source, source.title, count) if source.at_hand else None
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _glimpse(_source: Source, title: str, count: int) -> NDArray[np.uint8] | None:
+    x = sources.glimpse(_source, count)
+    return None if x is None else x.permute(0, 2, 3, 1).numpy()
+
+
+def pace(config: TrainConfig) -> float:
+    """Steps a second that this machine would train at, timed once for each kind of step."""
+    kind = (config.family, config.model, config.objective, config.terms, config.batch)
+    spec = train.data.spec(config.dataset, config.data)
+    return _pace(config, spec, repr((*kind, config.threads, config.device, spec)))
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _pace(_config: TrainConfig, _spec: DataSpec, kind: str) -> float:
+    return train.pace.pace(_config, _spec)

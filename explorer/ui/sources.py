@@ -12,7 +12,9 @@ from PIL import Image
 
 from train import batches, data
 from train.config import TrainConfig, recipe
-from train.data import archive, faces, places
+from train.data.archive import opened
+from train.data.faces import PICTURES, ordered, picture
+from train.data.places import given
 
 QUICK, GOOD, BEST = "60 seconds", "Good", "Best"
 PRESETS = (QUICK, GOOD, BEST)
@@ -44,7 +46,7 @@ class Source:
 
     @property
     def at_hand(self) -> bool:
-        return self.needs is None or places.given(self.needs) is not None
+        return self.needs is None or given(self.needs) is not None
 
 
 SOURCES = (
@@ -71,7 +73,7 @@ SOURCES = (
         "12,000 adults looking at the camera, 64 × 64 pixels (FairFace)",
         10_671,
         {"size": 64},
-        needs=faces.PICTURES,
+        needs=PICTURES,
     ),
 )
 
@@ -165,12 +167,12 @@ def glimpse(source: Source, count: int) -> torch.Tensor | None:
     """``(count, C, H, W)`` uint8: some of the pictures; None where they are not here yet."""
     if not source.at_hand:
         return None
-    zipped_faces = places.given(faces.PICTURES) if source.dataset == "faces" else None
+    zipped_faces = given(PICTURES) if source.dataset == "faces" else None
     if zipped_faces is None:
         return data.load(source.dataset, source.settings).train.x[:count]
     # decoding them all takes longer than a page may
-    zipped = archive.opened(zipped_faces)
+    zipped = opened(zipped_faces)
     side = (source.settings["size"],) * 2
-    few = [faces.picture(zipped, name) for name in faces.ordered(zipped, "val")[:count]]
+    few = [picture(zipped, name) for name in ordered(zipped, "val")[:count]]
     pixels = np.stack([np.asarray(image.resize(side, Image.Resampling.LANCZOS)) for image in few])
     return torch.from_numpy(pixels).permute(0, 3, 1, 2)

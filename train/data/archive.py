@@ -10,6 +10,7 @@ import stat
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from explorer.errors import DataError
 
@@ -65,7 +66,7 @@ class Folder(Archive):
 class Zip(Archive):
     """The files in a zip. Nothing is written, so that no path in it leads anywhere."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | IO[bytes]) -> None:
         try:
             self.zipped = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, NotImplementedError, OSError) as error:

@@ -1,5 +1,127 @@
-"""To come."""
+"""T2, T3: watch a run, stop it, go on with it, open what it has learned."""
+
+from __future__ import annotations
+
+from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
-st.info("This page is being built.")
+from explorer.errors import ExplorerError, RunError
+from explorer.runs import STOPPABLE, Run
+from explorer.shelf import SHELF
+from explorer.ui import progress, show, watched
+from explorer.ui.progress import STATES
+from explorer.ui.state import workbench
+
+
+def show_page() -> None:
+    show.heading("Runs", "What is being learned, and what has been.")
+    picture, controls = st.columns([3, 2], gap="large")
+    with controls:
+        run = choose()
+    if run is None:
+        with picture:
+            st.info("No run yet. Start one on the Train page: a minute is enough for a first one.")
+            if st.button("Train a model", type="primary", icon=":material/model_training:"):
+                st.switch_page("tools/train.py")
+        return
+    state = progress.state(run)
+    # only what moves is drawn again, and nothing polls once nothing moves
+    part = st.fragment(told, run_every=1.0 if state in STOPPABLE else None)
+    part(run, state, picture, controls)
+
+
+def choose() -> Run | None:
+    """The run of the list that is looked at; one whose name is in the address joins the list."""
+    bench, wanted = workbench(), st.query_params.get("run")
+    if wanted and wanted not in bench.runs:
+        try:
+            bench.runs.append(Run.find(wanted).name)
+        except RunError as error:
+            show.trouble(error)
+    runs = {run.name: run for run in progress.visible(bench.runs)}
+    if not runs:
+        return None
+    if st.session_state.get("run") not in runs:
+        st.session_state["run"] = wanted if wanted in runs else next(iter(runs))
+    titles = {name: progress.titled(run) for name, run in runs.items()}
+    name = st.selectbox("Run", list(runs), format_func=titles.__getitem__, key="run")
+    st.query_params["run"] = name
+    return runs[name]
+
+
+def told(run: Run, state: str, picture: DeltaGenerator, controls: DeltaGenerator) -> None:
+    """Everything of one run, drawn again and again while its trainer lives."""
+    status = progress.status(run)
+    if status["state"] != state:
+        st.rerun()  # so that the list says so, and the polling stops
+    try:
+        with controls:
+            stand(run, status)
+            act(run, status)
+            watched.judge(run)
+        with picture:
+            watched.sheets(run)
+        watched.curves(run, status)
+        watched.coordinates(run)
+    except ExplorerError as error:  # main.py's catch is not around a part that runs by itself
+        show.trouble(error)
+
+
+def stand(run: Run, status: dict[str, Any]) -> None:
+    """State, progress and time left."""
+    state = STATES[status["state"]]
+    st.badge(state.word.capitalize(), icon=state.icon, color=state.colour)
+    if status.get("of"):
+        st.progress(min(1.0, status["step"] / status["of"]))
+    st.caption(progress.line(status, run.stop_requested()))
+    if run.private:
+        st.caption(":material/lock: Only you see it, and who has this page's address.")
+    if status.get("error"):
+        st.error(status["error"], icon=":material/error:")
+        with st.expander("The end of its log"):
+            st.code(run.log() or "It is empty.", language=None)
+
+
+def act(run: Run, status: dict[str, Any]) -> None:
+    """Open, stop, go on, delete."""
+    newest, state = run.checkpoint(), status["state"]
+    if st.button(
+        "Open in Play",
+        type="primary",
+        icon=":material/touch_app:",
+        disabled=newest is None,
+        help="Also while it trains: the picture changes as the model does.",
+        width="stretch",
+    ):
+        workbench().adopt(SHELF.open(run.folder))
+        st.switch_page("tools/play.py")
+    with st.container(horizontal=True):
+        if state in STOPPABLE:
+            if st.button("Stop", icon=":material/stop:", disabled=run.stop_requested()):
+                run.stop()
+                st.rerun()
+        elif state not in ("done", "unreadable") and st.button(
+            "Go on", icon=":material/play_arrow:"
+        ):
+            run.start()
+            st.rerun()
+        with st.popover("Delete", icon=":material/delete:"):
+            st.write("The model, its curves and its pictures go for good.")
+            if st.button("Delete it", type="primary", key=f"runs/delete/{run.name}"):
+                delete(run)
+
+
+def delete(run: Run) -> None:
+    """Ends and removes the run, and leaves the page as if it had never been."""
+    with st.spinner("Ending it…"):
+        run.delete()
+    bench = workbench()
+    bench.runs = [name for name in bench.runs if name != run.name]
+    st.session_state.pop("run", None)
+    st.query_params.pop("run", None)
+    st.rerun()
+
+
+show_page()

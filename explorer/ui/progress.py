@@ -1,0 +1,149 @@
+"""A run in words: where it stands, how long it will take, and whether it is getting better."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from explorer.errors import RunError
+from explorer.runs import Run
+
+Colour = Literal["blue", "green", "gray", "red"]
+Records = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class State:
+    """How a state is shown: a sign for lists, an icon, a colour that only repeats them, a word."""
+
+    sign: str
+    icon: str
+    colour: Colour
+    word: str
+
+
+STATES = {
+    "queued": State("…", ":material/hourglass_top:", "blue", "starting"),
+    "running": State("▶", ":material/play_arrow:", "blue", "training"),
+    "done": State("✓", ":material/check_circle:", "green", "done"),
+    "stopped": State("■", ":material/stop_circle:", "gray", "stopped"),
+    "failed": State("✕", ":material/error:", "red", "failed"),
+    "died": State("✕", ":material/bolt:", "red", "died"),
+    "unreadable": State("?", ":material/help:", "red", "cannot be read"),
+}
+
+
+# what stands in large figures: a column, its name in words, and which way is better
+NUMBERS = (
+    ("held/elbo", "Bound", 1),
+    ("held/rate", "Information", 0),
+)
+
+
+def visible(names: Sequence[str]) -> list[Run]:
+    """The runs a visitor may see, newest first: everybody's, and those of these names."""
+    own = []
+    for name in names:
+        with contextlib.suppress(RunError):  # deleted meanwhile
+            own.append(Run.find(name))
+    return sorted({*Run.listed(), *own}, key=Run.begun, reverse=True)
+
+
+def status(run: Run) -> dict[str, Any]:
+    """What the run says of itself; ``unreadable``, and why, where it cannot."""
+    try:
+        return run.status()
+    except RunError as error:
+        return dict(state="unreadable", step=0, pid=None, error=str(error))
+
+
+def state(run: Run) -> str:
+    """One of STATES."""
+    return status(run)["state"]
+
+
+def titled(run: Run) -> str:
+    """One line of the list of runs."""
+    shown = STATES[state(run)]
+    made = time.strftime("%d %b %H:%M", time.localtime(run.begun()))
+    try:
+        title = run.config().get("title") or run.config().get("name") or run.name
+    except RunError:
+        title = run.name
+    return f"{shown.sign} {title}, {made}: {shown.word}" + (", private" if run.private else "")
+
+
+def duration(seconds: float | None) -> str:
+    """A time as people say it; empty where it is not known."""
+    if seconds is None or not math.isfinite(seconds) or seconds < 0:
+        return ""
+    if seconds < 1.5:
+        return "a second"
+    for size, word in ((86400, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds >= 1.5 * size:
+            return f"{seconds / size:.0f} {word}"
+    return f"{seconds:.0f} seconds"
+
+
+def line(status: Mapping[str, Any], stopping: bool) -> str:
+    """What stands beside the progress bar."""
+    step, of = status["step"], status.get("of") or 0
+    done = f"Step {step:,} of {of:,}" if of else (f"Step {step:,}" if step else "")
+    if status["state"] == "queued":
+        return "Starting: the trainer loads its tools, which takes a few seconds."
+    if status["state"] != "running":
+        return done
+    if stopping:
+        return f"{done}. Stopping at the next step, with a checkpoint."
+    left = duration(status.get("seconds_left"))
+    note = status.get("note", "")
+    return ". ".join(
+        part for part in (done, f"{left} left" if left else note.capitalize()) if part
+    )
+
+
+def column(records: Records, name: str) -> tuple[list[int], list[float]]:
+    """Steps and finite values of one column."""
+    kept = [r for r in records if _is_number(r.get(name))]
+    return [r["step"] for r in kept], [r[name] for r in kept]
+
+
+def coordinates(records: Records) -> tuple[list[int], list[list[float]]]:
+    """Steps, and the KL of every coordinate at each of them."""
+    kept = [r for r in records if isinstance(r.get("held/coordinates"), list)]
+    return [r["step"] for r in kept], [r["held/coordinates"] for r in kept]
+
+
+def trend(records: Records) -> str:
+    """In words: how the bound on held-out pictures goes, and what that means."""
+    steps, values = column(records, "held/elbo")
+    if len(values) < 2:
+        return (
+            "The first look at pictures it has never seen is still to come." if not values else ""
+        )
+    recent = values[-max(2, len(values) // 4) :]
+    best = max(range(len(values)), key=values.__getitem__)
+    change = recent[-1] - recent[0]
+    small = 0.002 * abs(recent[0]) + 0.02
+    if change > small:
+        return f"Still improving: up {change:.2g} nats in the last quarter. Up is better."
+    if values[best] - values[-1] > 3 * small and best < len(values) - 3:
+        return (
+            f"Worse than at step {steps[best]:,}: it has begun to learn its pictures by heart. "
+            "More pictures, or a smaller model, would help."
+        )
+    return "Level: more of the same training changes little."
+
+
+def used(coordinates: Sequence[float], least: float = 0.1) -> str:
+    """In words: how many coordinates carry anything."""
+    n = sum(value > least for value in coordinates)
+    return f"{n} of {len(coordinates)} coordinates carry more than {least:g} nats each."
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
