@@ -1,0 +1,289 @@
+"""Morph, Attributes and Inpaint without a browser: what a visitor asks is what comes out."""
+
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+from pictures import encoded, scene
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+from test_app import MAIN, SPECS, desk, toy  # noqa: F401
+
+from explorer import images
+from explorer.inpainting import INPAINTERS
+from explorer.shelf import SHELF
+from explorer.ui import bring, cache, components, moves
+from explorer.ui.components import StageValue
+
+RED, BLUE = (Image.new("RGB", (40, 40), colour) for colour in ("#d04030", "#3050c0"))
+
+
+@pytest.fixture
+def opened(desk):  # noqa: F811
+    """Opens a page of the app on an untrained model: ``opened("morph", "colour")``."""
+
+    def at_page(name, kind):
+        toy(desk / "toy", SPECS[kind])
+        at = AppTest.from_file(str(MAIN), default_timeout=60).run()
+        return at.switch_page(f"tools/{name}.py").run()
+
+    return at_page
+
+
+@pytest.fixture
+def parts(monkeypatch):
+    """Stands for the browser: what each part was last shown, and what it answers."""
+    seen, answers = {}, {}
+
+    def standing_for(name):
+        def part(key, *args, **more):
+            seen[name] = (args, more)
+            return answers.get(name)
+
+        monkeypatch.setattr(components, name, part)
+
+    for name in ("film", "stage", "brush"):
+        standing_for(name)
+    return seen, answers
+
+
+def upload(at, page, *files):
+    """Uploads pictures, or bytes that are none, as one does who chooses several at once."""
+    files = [f if isinstance(f, bytes) else encoded(f, "PNG") for f in files]
+    box = at.get_by_key(f"{page}/upload/{at.session_state[f'{page}/asked']}")
+    box.set_value([(f"{k}.png", raw, "image/png") for k, raw in enumerate(files)])
+    return at.run()
+
+
+def quiet(at):
+    assert not at.exception
+    assert not at.error
+    return at
+
+
+def framed(image, model="toy"):
+    """A picture as that model sees it ``(1, C, H, W)``, and what it draws of it."""
+    x = images.prepare(image, SHELF[model].model.data)
+    return x, cache.drawn(SHELF[model], cache.latent(SHELF[model], x))
+
+
+# --- bringing pictures ----------------------------------------------------------------------
+
+
+def test_a_film_leads_from_one_uploaded_picture_to_the_other(opened, parts):
+    at = quiet(upload(opened("morph", "colour"), "morph", RED, BLUE))
+    frames = parts[0]["film"][0][0]
+    assert (frames[0] == images.to_pixels(framed(RED)[1])[0]).all()
+    assert (frames[-1] == images.to_pixels(framed(BLUE)[1])[0]).all()
+    assert [o.title for o in at.session_state["brought"]] == ["0.png", "1.png"]
+
+
+def test_what_is_no_picture_is_refused_and_the_others_stay(opened, parts):
+    at = upload(opened("morph", "colour"), "morph", RED, b"%PDF-1.7 a letter", BLUE)
+    assert not at.exception
+    assert any("1.png" in e.value and "PDF" in e.value for e in at.error)
+    assert [o.title for o in at.session_state["brought"]] == ["0.png", "2.png"]
+    quiet(at.run())
+    assert len(at.session_state["brought"]) == 2
+
+
+def test_more_pictures_make_room_for_themselves_and_leave_when_told(opened, parts):
+    at = quiet(upload(opened("morph", "colour"), "morph", RED, BLUE, scene()))
+    assert at.session_state["morph/count"] == 3
+    quiet(at.button(key="morph/remove/1").click().run())
+    assert [o.title for o in at.session_state["brought"]] == ["0.png", "2.png"]
+
+
+def test_pictures_come_along_to_the_next_page_and_to_nobody_else(opened, parts):
+    at = upload(opened("morph", "colour"), "morph", RED)
+    quiet(at.switch_page("tools/inpaint.py").run())
+    assert "0.png" in at.get_by_key("inpaint/which").options
+    other = AppTest.from_file(str(MAIN), default_timeout=60).run()
+    assert "brought" not in other.switch_page("tools/play.py").run().session_state
+
+
+def test_what_is_uploaded_goes_into_no_shared_cache(opened, parts, monkeypatch):
+    at, kept = opened("morph", "colour"), []
+    monkeypatch.setattr(cache, "_pixels", lambda *a: kept.append(a))
+    quiet(upload(at, "morph", RED, BLUE))
+    assert not kept
+
+
+def test_a_picture_unlike_all_that_is_known_is_told_so(opened, parts):
+    at = quiet(upload(opened("morph", "colour"), "morph", Image.new("RGB", (9, 9), "white")))
+    x, redrawn = framed(Image.new("RGB", (9, 9), "white"))
+    assert cache.worse_than(SHELF["toy"], x, redrawn)[0] > bring.DOUBTFUL
+    assert any("does not look like" in c.value for c in at.caption)
+
+
+def test_another_sample_is_another_one_and_repeats_for_whoever_asks_the_same(opened, parts):
+    at = opened("morph", "colour")
+    first = parts[0]["film"][0][0]
+    at.button(key="morph/another/0").click().run()
+    second = parts[0]["film"][0][0]
+    assert (first[0] != second[0]).any()
+    assert (first[-1] == second[-1]).all()
+
+
+def test_a_drawing_is_framed_as_the_data_are(opened, parts):
+    at = opened("morph", "grey")
+    at.get_by_key("morph/way").set_value("Draw").run()
+    assert at.button(key="morph/draw/0/use").disabled
+    ink = np.zeros(bring.PAD, bool)
+    ink[20:90, 50:60] = True
+    parts[1]["brush"] = ink
+    at.run()
+    quiet(at.button(key="morph/draw/0/use").click().run())
+    assert [o.title for o in at.session_state["brought"]] == ["Drawing"]
+    assert (parts[0]["film"][0][0][0] == images.to_pixels(framed(images.from_ink(ink))[1])[0]).all()
+
+
+# --- morph ----------------------------------------------------------------------------------
+
+
+def test_a_loop_ends_where_it_began_and_a_longer_way_begins_before_it(opened, parts):
+    at = opened("morph", "colour")
+    there = parts[0]["film"][0][0]
+    at.toggle(key="morph/loop").set_value(True).run()
+    round_trip = parts[0]["film"][0][0]
+    assert (round_trip[0] == round_trip[-1]).all()
+    at.toggle(key="morph/loop").set_value(False).run()
+    at.slider(key="morph/beyond").set_value(50).run()
+    beyond = parts[0]["film"][0][0]
+    assert len(beyond) == len(there)
+    assert (beyond[0] != there[0]).any()
+    quiet(at)
+
+
+def test_three_pictures_make_a_square(opened, parts):
+    at = opened("morph", "colour")
+    at.get_by_key("morph/count").set_value(3).run()
+    parts[0].clear()
+    quiet(at.get_by_key("morph/shape").set_value("Square").run())
+    assert "film" not in parts[0]
+    assert any("upper right" in c.value for c in at.caption)
+
+
+# --- attributes -----------------------------------------------------------------------------
+
+
+def test_dials_stand_in_the_attributes_order_and_what_they_do_is_told(opened, parts):
+    at = quiet(opened("attributes", "colour"))
+    assert [a.label for a in parts[0]["stage"][1]["axes"]] == ["Smile", "Turn"]
+    assert not at.get("plotly_chart")
+    z = parts[0]["stage"][1]["origin"]
+    turned = np.array([1.0, 0.0], np.float32)
+    parts[1]["stage"] = StageValue(z + np.eye(4, dtype=np.float32)[0], turned, (0.0, 0.0))
+    quiet(at.run())
+    assert at.get("plotly_chart")
+
+
+def test_a_kept_picture_is_the_current_one_and_its_dials_begin_at_nought(opened, parts):
+    at = opened("attributes", "colour")
+    z = parts[0]["stage"][1]["origin"] + np.float32(0.5)
+    parts[1]["stage"] = StageValue(z, np.array([1.0, 0.0], np.float32), (0.0, 0.0))
+    at.run()
+    parts[1]["stage"] = None
+    quiet(at.button(key="attributes/keep").click().run())
+    assert (at.session_state["workbench"].z == z).all()
+    assert (parts[0]["stage"][1]["origin"] == z).all()
+    assert parts[0]["stage"][1]["values"] == [0.0, 0.0]
+
+
+def test_a_grid_of_two_has_the_picture_in_its_middle(opened, parts):
+    at = opened("attributes", "colour")
+    quiet(at.get_by_key("attributes/view").set_value("Grid of two").run())
+    assert at.selectbox(key="attributes/across").value == "Smile"
+
+
+def test_groups_and_examples_say_how_to_begin(opened, parts):
+    at = opened("attributes", "grey")
+    for source in ("My groups", "My examples"):
+        at.get_by_key("attributes/source/toy").set_value(source).run()
+        quiet(at)
+        assert len(at.info[0].value) > 40
+
+
+@pytest.fixture
+def known(desk):  # noqa: F811
+    toy(desk / "known", SPECS["grey"])
+    return SHELF["known"].atlas
+
+
+def test_a_kind_is_reached_after_one_whole_step(known):
+    names = SPECS["grey"].classes
+    means = {n: known.latents[known.labels == k].mean(0) for k, n in enumerate(names)}
+    for move in moves.between_classes(known, names, known.latents[0].numpy()):
+        home, _, target = move.label.partition(" → ")
+        assert home == names[int(known.labels[0])]
+        torch.testing.assert_close(means[home] + move.direction, means[target])
+
+
+def test_a_move_changes_its_own_reading_by_one(known):
+    group = moves.towards_groups(known, {"first": np.arange(60) < 20})
+    kinds = moves.between_classes(known, SPECS["grey"].classes, known.latents[0].numpy())
+    for k, move in enumerate(offered := group + kinds):
+        assert moves.effects(offered, move.direction)[k] == pytest.approx(1)
+        assert moves.effects(offered, -2 * move.direction)[k] == pytest.approx(-2)
+
+
+def test_what_is_held_fixed_does_not_change_and_the_move_stays_as_strong(known):
+    offered = moves.between_classes(known, SPECS["grey"].classes, known.latents[0].numpy())
+    held = moves.holding(offered[0], offered[1:])
+    strength, *others = moves.effects(offered, held.direction)
+    assert others == pytest.approx([0] * len(others), abs=1e-4)
+    assert 0 < strength <= 1 + 1e-4
+
+
+def test_examples_with_and_without_become_a_move(known):
+    has, lacks = known.latents[:5].numpy(), known.latents[5:8].numpy()
+    move = moves.from_examples(known, has, lacks)
+    torch.testing.assert_close(move.direction, torch.from_numpy(has.mean(0) - lacks.mean(0)))
+
+
+# --- inpaint --------------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch):
+    """Three answers of every method are enough to see what a page does with them."""
+    for name, method in INPAINTERS.items():
+        monkeypatch.setitem(INPAINTERS, name, lambda *a, f=method: islice(f(*a), 3))
+
+
+def test_until_something_is_painted_the_page_says_what_to_do(opened, parts):
+    at = quiet(opened("inpaint", "colour"))
+    assert "Paint" in at.info[0].value
+
+
+@pytest.mark.parametrize(("kind", "method"), [*zip(["grey"] * 9, INPAINTERS, strict=False), ("colour", "gibbs")])
+def test_guesses_leave_what_is_visible_as_it_was(opened, parts, kind, method):
+    at = opened("inpaint", kind)
+    painted = np.zeros((SPECS[kind].height, SPECS[kind].width), bool)
+    painted[: len(painted) // 2] = True
+    parts[1]["brush"] = painted
+    at.get_by_key("inpaint/method").set_value(method)
+    quiet(at.run())
+    work = at.session_state["inpaint/work"]
+    shown = parts[0]["brush"][0][0]
+    assert work.done
+    assert len(work.answer.pictures) == 6
+    guesses = images.to_pixels(work.answer.pictures)
+    assert (guesses[:, ~painted] == shown[~painted]).all()
+    assert (guesses[:, painted] != shown[painted]).any()
+
+    quiet(at.run())
+    assert at.session_state["inpaint/work"] is work  # the same question is not worked on twice
+    quiet(at.button(key="inpaint/more").click().run())
+    assert at.session_state["inpaint/work"] is not work
+
+
+def test_a_guess_can_be_taken(opened, parts):
+    at = opened("inpaint", "colour")
+    parts[1]["brush"] = np.eye(16, dtype=bool)
+    quiet(at.run())
+    work = at.session_state["inpaint/work"]
+    latents = work.answer.latents
+    quiet(at.button(key="inpaint/take/2").click().run())
+    assert np.allclose(at.session_state["workbench"].z, latents[2].numpy())
