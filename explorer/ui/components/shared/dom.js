@@ -16,26 +16,14 @@ export const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
 export const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
-/** Calls f once things have been quiet for `ms`; .cancel() and .flush() as they say. */
+/** Calls f once things have been quiet for `ms`, unless it is cancelled. */
 export function later(f, ms) {
   let timer = null;
-  const run = () => {
-    timer = null;
-    f();
-  };
   const call = () => {
     clearTimeout(timer);
-    timer = setTimeout(run, ms);
+    timer = setTimeout(f, ms);
   };
-  call.cancel = () => {
-    clearTimeout(timer);
-    timer = null;
-  };
-  call.flush = () => {
-    if (timer === null) return;
-    clearTimeout(timer);
-    run();
-  };
+  call.cancel = () => clearTimeout(timer);
   return call;
 }
 

@@ -50,6 +50,11 @@ export class Decoder {
     return this.wish !== null;
   }
 
+  /** Whether a batch is under way or waits to be. */
+  get batching() {
+    return this.batches.length > 0 || [...this.flying.values()].some(({ done }) => done);
+  }
+
   close() {
     this.closed = true;
     clearTimeout(this.timer);

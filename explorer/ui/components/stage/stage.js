@@ -15,6 +15,7 @@ import { Plane } from "./plane.js";
 
 const CELL = 320; // pixels of drag from one corner of the plane to the next
 const REST = 350; // ms without a change before neighbours are asked for
+const PATIENCE = 800; // ms without a first picture before that is explained
 const READ = 100; // ms between two words: read, not flickered
 const DRIFT = { speed: 0.1, every: 33, enough: 90_000 }; // cells per second, ms per frame, ms in all
 const GLIDE = 700; // ms of a surprise
@@ -33,7 +34,7 @@ class Stage {
     );
     this.meter = h("span", { class: "meter" }, h("span"));
     this.word = h("span", { class: "word" });
-    this.gauge = h("div", { class: "gauge", title: "Still on the map?" }, this.meter, this.word);
+    this.gauge = h("div", { class: "gauge", hidden: true }, this.meter, this.word);
     this.speed = h("span", { class: "faint speed", title: "From your hand to the screen" });
     this.dials = h("div", { class: "dials" });
     const surprise = h("button", { type: "button", class: "main", onclick: () => this.surprise() }, "Surprise me");
@@ -45,6 +46,7 @@ class Stage {
     this.decoder = new Decoder((answer) => this.draw(answer), (state) => this.connection(state));
     this.rest = later(() => this.neighbours(), REST);
     this.commitSoon = later(() => this.commit(), REST);
+    this.patience = setTimeout(() => this.excuse(), PATIENCE);
     this.dragging();
     this.frame.addEventListener("keydown", (event) => this.key(event));
   }
@@ -187,7 +189,8 @@ class Stage {
       } else {
         [Math.sin(t / 2), Math.sin(t / 3)].forEach((wave, k) => this.axes[k]?.set(values[k] + 1.5 * wave));
       }
-      this.wish(performance.now(), "drift");
+      // the filmstrips come in between, or a slow machine would never draw them
+      if (!this.decoder.batching) this.wish(performance.now(), "drift");
       return 1000 * t < DRIFT.enough;
     }, DRIFT.every);
   }
@@ -284,6 +287,10 @@ class Stage {
     }
   }
 
+  excuse() {
+    if (!this.drawn && !this.status.textContent) this.status.textContent = "Waking the model\u2026";
+  }
+
   connection(state) {
     this.status.textContent = state === "lost" ? "Connecting again\u2026" : "";
   }
@@ -298,8 +305,9 @@ class Stage {
   close() {
     this.stop();
     this.rest.cancel();
+    clearTimeout(this.patience);
     clearTimeout(this.telling);
-    this.commitSoon.flush();
+    this.commitSoon.cancel();
     this.decoder.close();
     this.screen.close();
   }
