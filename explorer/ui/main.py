@@ -26,6 +26,9 @@ def choose_model(bench: Workbench) -> None:
     if not titles:
         st.sidebar.info("No model is here yet. Train one on the Train page.")
         return
+    if bench.key is None and bench.wanted is None:
+        # the widget keeps a title in the address; a link may name a model's folder as well
+        bench.wanted = st.query_params.get("model")
     if bench.wanted in titles:
         st.session_state["model"] = bench.wanted
     bench.wanted = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -99,9 +100,9 @@ def world(opened: Opened, seed: int, n: int, variety: float = 1.0) -> NDArray[np
     return torch.lerp(middle(opened), z, variety).numpy()
 
 
-def variations(opened: Opened, z: NDArray[np.float32], seed: int, n: int) -> NDArray[np.float32]:
-    """``(n, D)``: latents not far from ``z: (D,)`` and about as typical."""
-    others = torch.from_numpy(world(opened, seed, n))
+def variations(opened: Opened, z: NDArray[np.float32], n: int) -> NDArray[np.float32]:
+    """``(n, D)``: latents not far from ``z: (D,)`` and about as typical; z's own, every time."""
+    others = torch.from_numpy(world(opened, zlib.crc32(z.tobytes()), n))
     return ops.near(torch.from_numpy(z), others, middle(opened), REACH).numpy()
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import math
 import re
 
-from playwright.sync_api import Locator, Page
+import numpy as np
+from PIL import Image
+from playwright.sync_api import Locator, Page, expect
 
 from explorer.ui.menu import PAGES
 
@@ -56,6 +60,40 @@ def circle(page: Page, part: Locator, radius: float) -> None:
     page.mouse.up()
 
 
+def stage(page: Page) -> Locator:
+    """The stage's canvas, with a picture on it."""
+    canvas = page.get_by_test_id("stage-canvas")
+    expect(canvas).to_have_attribute("aria-label", re.compile("A picture"))
+    return canvas
+
+
 def looks(canvas: Locator) -> str:
     """What a canvas shows, as a data URL: equal where nothing has changed."""
     return canvas.evaluate("canvas => canvas.toDataURL()")
+
+
+def looks_new(canvas: Locator, before: str, still: int = 15) -> str:
+    """Waits until a canvas shows something else than ``before``, for so many frames unchanged."""
+    return canvas.evaluate(
+        """(canvas, [before, enough]) => new Promise((done) => {
+          let [last, still] = [before, 0];
+          const look = () => {
+            const now = canvas.toDataURL();
+            still = now === last ? still + 1 : 0;
+            last = now;
+            if (now !== before && still >= enough) done(now);
+            else requestAnimationFrame(look);
+          };
+          look();
+        })""",
+        [before, still],
+    )
+
+
+def apart(a: str, b: str) -> float:
+    """Mean absolute difference, of 255, of two looks of equal size."""
+    one, two = (
+        np.asarray(Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))), float)
+        for url in (a, b)
+    )
+    return float(np.abs(one - two).mean())

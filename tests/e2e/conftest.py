@@ -1,7 +1,7 @@
 """A real server and a real browser for the tests in this folder.
 
     def test_...(visit):
-        page = visit("map", model="digits")     # the Map page, drawn and at rest
+        page = visit("map", model="Digits")     # the Map page, drawn and at rest
         page.get_by_role("button", name="Lasso").click()
         settled(page)                           # from browsing: until the script is done
 
@@ -25,13 +25,13 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 from browsing import settled
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 DESKTOP = {"width": 1280, "height": 900}
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome")
-PATIENCE = 60  # seconds until the server answers on a busy machine
+PATIENCE = 60  # seconds, on a busy machine
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -75,6 +75,7 @@ def _answers(address: str, app: subprocess.Popen[bytes]) -> bool:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Chromium. One for each file: while it runs, this thread can have no other event loop."""
+    expect.set_options(timeout=1000 * PATIENCE)
     path = next(filter(None, map(shutil.which, CHROMIUM)), None)
     if path is None and "LATENT_NO_SKIPS" not in os.environ:
         pytest.skip("no Chromium on the PATH; Debian: apt-get install chromium")
@@ -95,7 +96,7 @@ def open_tab(browser: Browser) -> Iterator[Callable[..., Page]]:
         context = browser.new_context(**settings)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(1000 * PATIENCE)
         page.on("pageerror", lambda error: troubles.append(f"{page.url}: {error}"))
         page.on("request", lambda request: troubles.extend(_elsewhere(request.url)))
         return page
@@ -128,6 +129,7 @@ def visit(server: str, open_tab: Callable[..., Page]) -> Callable[..., Page]:
         page = open_tab(**(options or {})) if tab is None else tab
         page.goto(f"{server}/{name}" + (f"?{urlencode(query)}" if query else ""))
         settled(page)
+        assert page.get_by_test_id("stException").count() == 0
         return page
 
     return visited

@@ -71,7 +71,7 @@ def show_page() -> None:
         bench.z = plane.at((0, 0))
 
     st.markdown("#### More like this")
-    around = wander.variations(opened, bench.z, bench.revision, STRIP)
+    around = wander.variations(opened, bench.z, STRIP)
     taken = show.choices("play/like", cache.pixels(opened, around), "Variation")
     if taken is not None:
         bench.move(around[taken])

@@ -1,0 +1,140 @@
+"""Play, Manifold, Map and the card in a real browser, on the shipped models."""
+
+import io
+import zipfile
+
+from browsing import apart, circle, drag, go, looks, looks_new, middle, settled, stage
+from playwright.sync_api import expect
+
+from explorer.runs import ROOT
+
+SAME = 1.5  # of 255: the browser rounds a latent otherwise than Python
+
+
+def dial(tab, k):
+    return tab.locator(".dial [role=slider]").nth(k)
+
+
+def fits_a_phone(tab):
+    """Nothing scrolls sideways on a narrow screen, which is then wide again."""
+    wide = tab.viewport_size
+    tab.set_viewport_size({"width": 390, "height": 844})
+    tab.wait_for_function(
+        "document.querySelector('[data-testid=stMain]').getBoundingClientRect().width <= 390"
+    )
+    assert tab.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= 390
+    tab.set_viewport_size(wide)
+
+
+def test_a_face_drifts_until_a_hand_takes_it(visit):
+    tab = visit(options={"reduced_motion": "no-preference"})
+    caption = tab.get_by_text("Nobody you see here exists. Drag anywhere.")
+    expect(caption).to_be_visible()
+    canvas = stage(tab)
+    looks_new(canvas, looks(canvas), still=0)
+    drag(tab, canvas, 160, 60)
+    expect(caption).to_have_css("opacity", "0")
+
+
+def test_what_is_on_the_stage_is_there_when_one_comes_back(visit):
+    tab = visit(model="Digits")
+    canvas = stage(tab)
+    first = looks(canvas)
+    drag(tab, canvas, 150, -90)
+    dial(tab, 0).focus()
+    for _ in range(12):
+        tab.keyboard.press("ArrowRight")
+    left = looks_new(canvas, first)
+    settled(tab)
+    expect(tab.locator(".dial output").first).to_have_text("+1.2")
+    tab.keyboard.press("Shift+ArrowRight")
+    left = looks_new(canvas, left)
+    go(tab, "Manifold")
+    go(tab, "Play")
+    assert apart(looks(stage(tab)), left) < SAME
+
+
+def test_a_world_is_an_address(visit):
+    tab = visit(model="Digits", seed=7)
+    seven = looks(stage(tab))
+    tab.get_by_role("spinbutton", name="World").fill("8")
+    tab.keyboard.press("Enter")
+    eight = looks_new(stage(tab), seven)
+    tab.wait_for_url("**seed=8**")
+    link = tab.url.split("?")[1]
+    assert looks(stage(visit("?" + link))) == eight
+
+
+def test_a_variation_is_taken_and_has_variations_of_its_own(visit):
+    tab = visit(model="Digits")
+    before = looks(stage(tab))
+    kin = tab.locator("[class*=play-like] img")
+    expect(kin).to_have_count(6)
+    fits_a_phone(tab)
+    source = kin.nth(2).get_attribute("src")
+    kin.nth(2).click()
+    looks_new(stage(tab), before)
+    expect(kin.nth(2)).not_to_have_attribute("src", source)
+
+
+def test_a_cell_of_the_sheet_becomes_the_current_picture(visit):
+    tab = visit("manifold", model="Digits")
+    sheet = tab.get_by_test_id("sheet-canvas")
+    fits_a_phone(tab)
+    x, y = middle(sheet)
+    tab.mouse.click(x - 90, y + 70)
+    taken = tab.get_by_alt_text("The current picture")
+    expect(taken).to_be_visible()
+    first = taken.get_attribute("src")
+    tab.mouse.click(x + 120, y - 100)
+    expect(taken).not_to_have_attribute("src", first)
+    tab.get_by_role("link", name="Open in Play").click()
+    tab.wait_for_url("**/?*")
+    stage(tab)
+
+
+def test_the_map_shows_what_is_under_the_pointer_and_keeps_a_lassoed_group(visit):
+    tab = visit("map", model="Digits")
+    canvas = tab.get_by_test_id("points-canvas")
+    fits_a_phone(tab)
+    x, y = middle(canvas)
+    tab.mouse.move(x - 20, y - 20)
+    expect(tab.locator(".tip")).to_be_visible()
+    tab.get_by_role("button", name="Lasso").click()
+    circle(tab, canvas, 120)
+    expect(tab.get_by_text("In the lasso:")).to_be_visible()
+    tab.get_by_label("Call it").fill("The *middle*")
+    tab.get_by_role("button", name="Keep this group").click()
+    expect(tab.get_by_role("heading", name="The *middle*:")).to_be_visible()
+    tab.mouse.click(*middle(canvas))
+    expect(tab.get_by_alt_text("The current picture")).to_be_visible()
+
+
+def zipped(name, spoil=False):
+    """A shipped model as somebody would zip it."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for path in sorted((ROOT / "pretrained" / name).iterdir()):
+            content = path.read_bytes()
+            if spoil and path.name.startswith("weights"):
+                content = content[:-1] + bytes([content[-1] ^ 1])
+            archive.writestr(f"{name}/{path.name}", content)
+    return {"name": f"{name}.zip", "mimeType": "application/zip", "buffer": buffer.getvalue()}
+
+
+def bring(tab, file):
+    tab.get_by_role("tab", name="From a zip").click()
+    tab.get_by_test_id("stFileUploaderDropzoneInput").set_input_files(file)
+    tab.get_by_role("button", name="Open the zip").click()
+
+
+def test_a_zip_is_opened_and_a_damaged_one_leaves_what_was_open(visit):
+    tab = visit("model", model="Digits")
+    fits_a_phone(tab)
+    bring(tab, zipped("digits", spoil=True))
+    expect(tab.get_by_test_id("stAlert")).to_contain_text("hash")
+    picker = tab.get_by_test_id("stSidebar").get_by_test_id("stSelectbox")
+    expect(picker.get_by_role("combobox")).to_have_value("Digits")
+    bring(tab, zipped("digits"))
+    expect(picker.get_by_role("combobox")).to_have_value("Digits (yours)")
+    expect(tab.get_by_role("heading", name="Digits")).to_be_visible()

@@ -1,0 +1,299 @@
+"""Play, Manifold, Map and the card without a browser: what a part says reaches the table."""
+
+import dataclasses
+import gc
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import test_app
+import torch
+from streamlit.testing.v1 import AppTest
+from test_app import SPECS, toy
+
+from explorer import atlas, bundle, diagnostics, ops, shelf
+from explorer.rng import seeded
+from explorer.ui import components, opening, wander
+from explorer.ui.components import Plane, PointsValue, StageValue
+from explorer.ui.state import Workbench
+
+MAIN = Path(__file__).parents[1] / "explorer" / "ui" / "main.py"
+desk = test_app.desk  # the fixture
+
+
+def page(name):
+    at = AppTest.from_file(str(MAIN), default_timeout=60).run()
+    at = at.switch_page(f"tools/{name}.py").run()
+    assert not at.exception
+    assert not at.error
+    return at
+
+
+def bench(at):
+    return at.session_state["workbench"]
+
+
+def without_atlas(folder, spec, latent=4):
+    toy(folder, spec, latent)
+    (folder / bundle.ATLAS).unlink()
+    bundle.write_card(folder, bundle.read_card(folder))
+
+
+@pytest.fixture
+def says(monkeypatch):
+    """Has a browser part say something, whatever the page asks it."""
+
+    def said(part, value):
+        monkeypatch.setattr(components, part, lambda *args, **asked: value)
+
+    return said
+
+
+# -- Play
+
+
+def test_what_the_stage_comes_to_rest_at_is_the_current_picture_and_does_not_move_it(desk, says):
+    toy(desk / "toy", SPECS["colour"])
+    z = np.array([0.1, -0.2, 0.3, 0.4], np.float32)
+    says("stage", StageValue(z, np.zeros(4), (2.0, 1.0)))
+    at = page("play")
+    before = bench(at).revision
+    at.session_state["play/stage"] = {"value": None}  # as the browser leaves it behind
+    at.run()
+    assert bench(at).z.tolist() == z.tolist()
+    assert bench(at).revision == before
+
+
+def test_a_seed_is_a_world_whose_home_is_the_first_picture(desk):
+    toy(desk / "toy", SPECS["grey"])
+    at = page("play")
+    at.number_input(key="seed").set_value(41).run()
+    opened = shelf.SHELF[bench(at).key]
+    home = Plane(wander.world(opened, 41, 256), 41).at((0, 0))
+    assert np.allclose(bench(at).z, home)
+    assert bench(at).seed == 41
+
+
+def test_a_variation_is_taken(desk):
+    toy(desk / "toy", SPECS["grey"])
+    at = page("play")
+    z = bench(at).z
+    kin = wander.variations(bench(at).opened, z, 6)
+    at.button(key="play/like/3").click().run()
+    assert np.allclose(bench(at).z, kin[3])
+    assert not np.allclose(bench(at).z, z)
+
+
+def test_more_dials_leave_the_picture_as_it_is(desk):
+    toy(desk / "toy", SPECS["grey"], latent=9)
+    at = page("play")
+    z = bench(at).z
+    at.toggle(key="play/more").set_value(True).run()
+    assert not at.exception
+    assert np.allclose(bench(at).z, z)
+
+
+@pytest.mark.parametrize("name", ["play", "manifold", "map", "model"])
+def test_without_an_atlas_every_page_still_opens(desk, name):
+    without_atlas(desk / "toy", SPECS["grey"])
+    at = page(name)
+    assert any(len(w.value) > 10 for w in (*at.caption, *at.info, *at.markdown))
+
+
+def test_a_plane_can_be_led_through_any_picture():
+    plane = Plane(np.random.default_rng(0).normal(size=(256, 5)).astype(np.float32), seed=3)
+    z = np.arange(5, dtype=np.float32)
+    assert np.allclose(plane.through(z).at((0, 0)), z, atol=1e-6)
+    assert np.allclose(plane.through(z).at((9, 9)), plane.at((9, 9)), atol=0.1)
+
+
+# -- Manifold
+
+
+@pytest.mark.parametrize("latent", [2, 4])
+def test_a_cell_is_taken_once(desk, says, latent):
+    make = toy if latent > 2 else without_atlas
+    make(desk / "toy", SPECS["grey"], latent)
+    says("sheet", (0.5, -1.0))
+    at = page("manifold")
+    opened, revision = bench(at).opened, bench(at).revision
+    u, v = list(wander.ways(opened).values())[:2]
+    wanted = wander.middle(opened) + 0.5 * u - v
+    assert np.allclose(bench(at).z, wanted, atol=1e-5)
+    at.run()
+    assert bench(at).revision == revision
+    if latent == 2:
+        assert bench(at).z.tolist() == [0.5, -1.0]
+
+
+def test_the_sheet_can_be_laid_round_the_picture_in_hand(desk, says):
+    toy(desk / "toy", SPECS["grey"])
+    says("sheet", (1.0, 1.0))
+    at = page("manifold")
+    mine = torch.from_numpy(bench(at).z)
+    at.radio(key="manifold/middle").set_value("My picture").run()
+    u, v = list(wander.ways(bench(at).opened).values())[:2]
+    assert np.allclose(bench(at).z, mine + u + v, atol=1e-5)
+
+
+# -- Map
+
+
+def test_a_point_and_the_ground_are_taken(desk, says):
+    toy(desk / "toy", SPECS["colour"])
+    says("points", PointsValue(picked=7))
+    at = page("map")
+    known = bench(at).opened.atlas
+    assert np.allclose(bench(at).z, known.latents[7])
+    says("points", PointsValue(ground=(0.3, 0.1)))
+    at.run()
+    assert np.allclose(bench(at).z, known.at("umap", torch.tensor([[0.3, 0.1]]))[0])
+
+
+def test_a_lassoed_group_gets_a_name_and_says_how_many_it_shows(desk, says):
+    toy(desk / "toy", SPECS["grey"])
+    flags = np.arange(60) < 20
+    says("points", PointsValue(selection=flags))
+    at = page("map")
+    assert any("12 of 20" in c.value for c in at.caption)
+    at.text_input[0].set_value("the first")
+    at.button[0].click().run()
+    assert bench(at).groups["the first"].tolist() == flags.tolist()
+
+
+def test_every_picture_of_the_atlas_is_counted(desk):
+    toy(desk / "toy", SPECS["colour"])
+    at = page("map")
+    assert any(c.value.startswith("60 pictures") for c in at.caption)
+
+
+# -- the card
+
+
+def zipped(folder, spoil=False):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for path in folder.iterdir():
+            damaged = spoil and path.name == bundle.WEIGHTS
+            archive.writestr(f"toy/{path.name}", b"no" if damaged else path.read_bytes())
+    return "toy.zip", buffer.getvalue(), "application/zip"
+
+
+def open_zip(at, file):
+    at.file_uploader(key="model/zip").set_value(file).run()
+    next(b for b in at.button if b.label == "Open the zip").click().run()
+    assert not at.exception
+
+
+def test_an_uploaded_zip_is_opened_and_a_damaged_one_leaves_what_was_open(desk):
+    toy(desk / "shipped", SPECS["grey"])
+    at = page("model")
+    open_zip(at, zipped(desk / "shipped", spoil=True))
+    assert any("hash" in e.value for e in at.error)
+    assert bench(at).key == "shipped"
+    open_zip(at, zipped(desk / "shipped"))
+    assert not at.error
+    assert bench(at).own == {bench(at).key: "Shipped (yours)"}
+
+
+def test_a_typed_folder_is_opened_or_told_and_only_on_ones_own_computer(
+    desk, tmp_path, monkeypatch
+):
+    toy(desk / "shipped", SPECS["grey"])
+    toy(tmp_path / "elsewhere" / "mine", SPECS["colour"])
+    at = page("model")
+    for typed in ("/no/such/folder", str(tmp_path / "elsewhere" / "mine")):
+        at.text_input(key="model/folder").set_value(typed).run()
+        next(b for b in at.button if b.label == "Open the folder").click().run()
+        assert not at.exception
+        assert bool(at.error) == (typed == "/no/such/folder")
+    assert list(bench(at).own.values()) == ["Mine (yours)"]
+    monkeypatch.setenv("LATENT_HOSTS", "example.org")
+    assert not page("model").text_input
+
+
+def test_what_was_unpacked_goes_with_its_visitor(monkeypatch):
+    monkeypatch.setattr(opening.st, "session_state", {})
+    visitor = Workbench()
+    folder = opening.own_folder(visitor)
+    assert folder.is_dir()
+    del visitor
+    gc.collect()
+    assert not folder.exists()
+
+
+def test_two_of_one_title_are_told_apart_in_the_picker(desk):
+    toy(desk / "a" / "same", SPECS["grey"])
+    toy(desk / "b" / "same", SPECS["grey"])
+    visitor = Workbench()
+    for folder in ("a", "b"):
+        visitor.adopt(shelf.SHELF.open(desk / folder / "same"))
+    assert list(visitor.own.values()) == ["Same (yours)", "Same (yours) 2"]
+
+
+# -- what the pages ask
+
+
+def test_coordinates_along_axes_are_found_again():
+    with seeded(0):
+        along, axes = torch.randn(4000, 3), torch.randn(3, 3)
+    centred = along - along.mean(0)
+    along = centred @ torch.linalg.inv(torch.linalg.cholesky(torch.cov(centred.T))).T
+    assert torch.allclose(ops.coordinates(along @ axes + 5, axes), along, atol=1e-2)
+
+
+def test_correlations_are_numpys_and_pass_over_what_is_not_known():
+    with seeded(1):
+        a, b = torch.randn(50, 3), torch.randn(50)
+    b[::7] = torch.nan
+    known = ~b.isnan()
+    wanted = [np.corrcoef(column[known], b[known])[0, 1] for column in a.T]
+    assert np.allclose(ops.correlations(a, b), wanted, atol=1e-5)
+    assert ops.correlations(a, torch.full((50,), torch.nan)).tolist() == [0, 0, 0]
+
+
+def test_variations_are_as_spread_as_what_they_vary():
+    with seeded(2):
+        z, others = torch.randn(64), torch.randn(5000, 64)
+    found = ops.near(z, others, torch.zeros(64), 0.45)
+    assert found.square().sum(1).mean() == pytest.approx(
+        0.45**2 * 64 + (1 - 0.45**2) * z.square().sum().item(), rel=0.02
+    )
+    assert (ops.near(z, others, torch.zeros(64), 0.0) == z).all()
+
+
+def test_a_dial_is_called_by_what_it_clearly_changes_and_by_that_only_once():
+    correlation = torch.tensor([[0.7, 0.1], [-0.9, 0.3], [0.2, 0.61], [0.5, 0.5]])
+    found = wander.named(correlation, ["Smile", "Light"])
+    assert found == {1: ("Smile", -1), 2: ("Light", 1)}
+
+
+def test_dials_are_called_by_the_atlas_and_turn_the_way_they_say(desk):
+    toy(desk / "toy", SPECS["colour"])
+    opened = shelf.SHELF.open(desk / "toy")
+    known = opened.atlas
+    told = -known.latents[:, 2] + 0.01 * known.latents[:, 0]
+    atlas.save(desk / "toy", dataclasses.replace(known, attributes={"smile": told}))
+    bundle.write_card(desk / "toy", bundle.read_card(desk / "toy"))
+    dials = wander.dials(shelf.SHELF[opened.key])
+    assert [d.label for d in dials] == ["Dial 1", "Dial 2", "Smile", "Dial 4"]
+    assert dials[2].direction.tolist() == [0, 0, -1, 0]
+
+
+def test_the_spectrum_is_that_of_the_covariance():
+    with seeded(3):
+        z = torch.randn(20000, 3) * torch.tensor([3.0, 1.0, 2.0])
+    assert torch.allclose(diagnostics.spectrum(z), torch.tensor([9, 4, 1]) / 14, atol=0.01)
+    assert diagnostics.used(torch.cat([z, torch.zeros(20000, 2)], 1)) == 3
+
+
+def test_the_rates_of_a_linear_model_are_their_formula(linear):
+    model = linear(latent=2)
+    z = torch.zeros(1, 2, dtype=torch.float64)
+    model.wrong = 1e-9  # a factorised q, whose KL has a share per coordinate
+    q = model.encode(model.decode(z).mean)
+    loc, scale = q.base_dist.loc[0], q.base_dist.scale[0]
+    wanted = 0.5 * (scale**2 + loc**2 - 1) - scale.log()
+    assert torch.allclose(diagnostics.rates(model, z), wanted)
