@@ -51,12 +51,12 @@ def latent(opened: Opened, x: torch.Tensor) -> NDArray[np.float32]:
 
 
 def at_home(opened: Opened) -> NDArray[np.float32]:
-    """``(D,)``: where a model is shown first: a typical known latent, else the prior's centre."""
+    """``(D,)``: where a model is shown first: a known latent, typical but not the bland middle."""
     if opened.atlas is None:
         return np.zeros(opened.model.latent_size, np.float32)
     known = opened.atlas
     distance = ((known.latents - known.mean) / known.spread.clamp(min=1e-6)).norm(dim=1)
-    return known.latents[distance.argmin()].numpy()
+    return known.latents[distance.argsort()[len(distance) // 4]].numpy()
 
 
 def drawn(opened: Opened, z: NDArray[np.float32] | torch.Tensor) -> torch.Tensor:
