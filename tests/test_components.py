@@ -105,6 +105,12 @@ def test_the_plane_keeps_the_spread_of_its_corners_everywhere(plane: Plane) -> N
     assert abs(z.std() / plane.corners.std() - 1) < 0.03
 
 
+def test_a_plane_can_be_led_through_a_latent(plane: Plane) -> None:
+    z = np.full(40, 9, np.float32)
+    assert np.allclose(plane.through(z).at((0.0, 0.0)), z, atol=1e-4)
+    assert not np.allclose(plane.at((0.0, 0.0)), z)
+
+
 def test_another_seed_is_another_plane(plane: Plane) -> None:
     other = Plane(plane.corners, seed=6)
     assert not np.allclose(plane.at((3.0, 4.0)), other.at((3.0, 4.0)))
