@@ -27,7 +27,7 @@ from explorer.ui.state import remembered, workbench
 MOST = 4  # pictures of one's own that are kept, the newest
 PAD = (112, 112)  # pixels of the drawing pad
 DOUBTFUL = 0.99  # redrawn worse than this share of the known pictures
-SIDE = 104  # pixels of a picture in the list
+SIDE = 88  # pixels of a picture in the list
 CURRENT, SAMPLE = "Current picture", "A sample"
 
 
@@ -70,13 +70,12 @@ def several(key: str, opened: Opened) -> Brought:
     place, count = st.container(), f"{key}/count"
 
     def make_room(_: str) -> None:
-        st.session_state[count] = max(st.session_state.get(count, 2), len(owned()))
+        st.session_state[count] = max(st.session_state[count], len(owned()))
 
+    st.session_state.setdefault(count, 2)
     add(key, opened.model.data, make_room)
     with place:
-        n = st.segmented_control(
-            "Pictures", (2, 3, 4), default=2, required=True, key=count, **remembered()
-        )
+        n = st.segmented_control("Pictures", (2, 3, 4), required=True, key=count, **remembered())
         own = owned()[-n:]
         found = _seen(opened, own, [_filling(key, opened, k, len(own)) for k in range(len(own), n)])
         for k in range(n):
@@ -217,8 +216,8 @@ def _row(key: str, found: Brought, k: int) -> None:
     title = found.titles[k]
     with st.container(horizontal=True, vertical_alignment="center"):
         if found.own[k]:
-            pair = images.to_pixels(torch.stack([found.x[k], found.redrawn[k]]))
-            show.strip(pair, ["yours", "the model's"], SIDE)
+            show.strip(images.to_pixels(found.x[k : k + 1]), ["yours"], SIDE)
+            show.strip(images.to_pixels(found.redrawn[k : k + 1]), ["the model's"], SIDE)
             st.button("Remove", key=f"{key}/remove/{k}", on_click=_forget, args=(title,))
         else:
             show.strip(images.to_pixels(found.x[k : k + 1]), [title.lower()], SIDE)

@@ -20,7 +20,7 @@ from explorer.ui import bring, components, show
 from explorer.ui.state import remembered, workbench
 
 GUESSES = 6
-SIDE = 148  # pixels of a guess on the page
+SIDE = 128  # pixels of a guess on the page
 PAUSE = 0.25  # seconds between two drawings of a better answer
 METHODS = {
     "langevin": ("Explore", "Wanders among all that fits what is visible: Langevin chains."),
@@ -67,11 +67,13 @@ class Table:
 
     def __init__(self, x: Tensor, known: Tensor, soft: bool) -> None:
         self.x, self.known, self.soft = x, known, soft
-        self.words = st.empty()
-        with st.container(horizontal=True, gap="medium"):
+        with st.container(horizontal=True):
             self.places = [self._place(k) for k in range(GUESSES)]
+        with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
             with st.container(width=SIDE):
                 self.map = st.empty()
+            with st.container(width="stretch"):
+                self.words = st.empty()
 
     def _place(self, k: int) -> st.delta_generator.DeltaGenerator:
         with st.container(width=SIDE, gap="small"):
@@ -85,7 +87,6 @@ class Table:
         pictures = answer.pictures
         if self.soft:
             pictures = feather(self.x, answer.drawn, self.known, max(1, self.x.shape[-1] // 16))
-        self.words.markdown(in_words(answer, self.known))
         pixels = images.enlarge(images.to_pixels(pictures), SIDE, pictures.shape[-1] <= 32)
         for place, picture, share in zip(self.places, pixels, answer.weights.tolist(), strict=False):
             place.image(picture.squeeze(), f"stands for {share:.0%}", width=SIDE)
@@ -93,7 +94,8 @@ class Table:
         glowing = images.enlarge(
             show.tinted(images.to_pixels(self.x)[0], apart), SIDE, pictures.shape[-1] <= 32
         )
-        self.map.image(glowing, f"where they differ, by up to {apart.max():.0%}", width=SIDE)
+        self.map.image(glowing, "where they differ", width=SIDE)
+        self.words.markdown(in_words(answer, self.known), help=MOST.format(apart.max()))
 
 
 def take(k: int) -> None:
@@ -146,6 +148,12 @@ ABOUT = (
     "Nobody knows what was there: these are draws of what the model finds likely given the rest. "
     "What is not painted over stays exactly as it was. Of all guesses made, those are shown that "
     "differ most; each stands for those like it."
+)
+
+
+MOST = (
+    "The map glows where the guesses differ; where it is brightest, their standard deviation is "
+    "{:.0%} of the range from black to white."
 )
 
 
