@@ -72,6 +72,14 @@ class Atlas:
         return self.latents.mean(0)
 
     @cached_property
+    def _unit(self) -> Tensor:
+        return self.spread.clamp(min=1e-6)
+
+    @cached_property
+    def _scaled(self) -> Tensor:
+        return self.latents / self._unit
+
+    @cached_property
     def _levels(self) -> Tensor:
         return self.mixture.log_prob(self.latents).sort().values
 
@@ -81,8 +89,7 @@ class Atlas:
 
     def nearest(self, z: Tensor) -> Tensor:
         """``(n,)`` indices of the known latents nearest to ``z: (n, D)`` in units of spread."""
-        unit = self.spread.clamp(min=1e-6)
-        return torch.cdist(z / unit, self.latents / unit).argmin(-1)
+        return torch.cdist(z / self._unit, self._scaled).argmin(-1)
 
     def at(self, name: str, xy: Tensor, neighbours: int = 8) -> Tensor:
         """``(n, D)``: latents blended from those mapped nearest to ``xy: (n, 2)`` of a map.

@@ -35,6 +35,7 @@ class Opened:
     model: LatentModel
     card: Card
     atlas: Atlas | None
+    stamp: tuple[int, int] = (0, 0)  # of the card's file when it was read
 
     @property
     def generation(self) -> int:
@@ -81,8 +82,9 @@ class Shelf:
     def _place(self, key: str) -> tuple[Path, str]:
         if key in self._places:
             return self._places[key]
-        if key in bundle.catalogue(PRETRAINED):
-            return PRETRAINED / key, resolve()
+        if key in {path.parent.name for path in PRETRAINED.glob(f"*/{bundle.CARD}")}:
+            self._places[key] = (PRETRAINED / key, resolve())
+            return self._places[key]
         raise BundleError(f"No model is open under {key[:60]!r}; choose one in the sidebar.")
 
 
@@ -90,15 +92,25 @@ def _current(key: str, folder: Path, device: str, held: Opened | None) -> Opened
     """What ``folder`` holds by now: ``held`` again unless it has changed."""
     place = _newest(folder)
     try:
-        if held is not None and held.card.files == bundle.read_card(place).files:
+        stamp = _stamp(place)
+        if held is not None and held.stamp == stamp:
             return held
         model, card = bundle.load(place, device)
         known = atlas.load(place, card.files.get(bundle.ATLAS))
-        return Opened(key, place, device, model, card, known)
+        return Opened(key, place, device, model, card, known, stamp)
     except BundleError:
         if _newest(folder) == place:
             raise
     return _current(key, folder, device, held)  # the trainer put a newer one in its place
+
+
+def _stamp(place: Path) -> tuple[int, int]:
+    """Changes whenever a card is replaced; asked at every picture, so no file is read."""
+    try:
+        found = (place / bundle.CARD).stat()
+    except FileNotFoundError:
+        return 0, 0  # loading says in words what is missing
+    return found.st_mtime_ns, found.st_ino
 
 
 def _newest(folder: Path) -> Path:
