@@ -56,7 +56,7 @@ def desk(tmp_path, monkeypatch):
     """An empty pretrained folder that the app takes for its own, and a shelf of its own."""
     monkeypatch.setattr(shelf, "PRETRAINED", tmp_path)
     monkeypatch.setattr(cache, "PRETRAINED", tmp_path)
-    monkeypatch.setenv("LATENT_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setattr("explorer.runs.RUNS", tmp_path / "runs")
     return tmp_path
 
 

@@ -16,7 +16,8 @@ from explorer.protocol import DataSpec
 from explorer.runs import Run
 from train import batches, evaluate, loop, promote
 from train.config import TrainConfig, recipe, recipes
-from train.data import DATASETS
+from train.data import DATASETS, Dataset, Split
+from train.log import SHOWN, portrait
 from train.objectives import ELBO, OBJECTIVES
 
 SHORT = dict(
@@ -364,3 +365,22 @@ def test_half_precision_is_kept_where_the_bound_minds_less_than_the_tolerance(
     moved = abs(promote._bound(model, config()) - promote._bound(before, config()))
     assert math.isfinite(moved)
     assert moved <= 0.05
+
+
+# -- what it looks like
+
+
+@pytest.mark.parametrize("held", [1, 3, 300])
+def test_a_portrait_has_four_full_rows_and_moves_only_with_the_model(held):
+    trainer = loop.prepare(config())
+    data = trainer.data
+    part = Split(data.held.x[:held], data.held.y[:held])
+    few = Dataset(data.spec, data.train, part, licence="", credit="")
+    first = portrait(trainer.model, few)
+    assert first.shape == (4 * SHOWN, 1, 8, 8)
+    expected = few.held.x[torch.arange(SHOWN) % held].float() / 255
+    assert torch.equal(first[2 * SHOWN : 3 * SHOWN], expected)
+    torch.manual_seed(9)
+    assert torch.equal(portrait(trainer.model, few), first)
+    next(trainer.model.parameters()).data += 0.1
+    assert not torch.equal(portrait(trainer.model, few), first)

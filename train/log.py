@@ -103,8 +103,9 @@ def portrait(model: LatentModel, data: Dataset) -> Tensor:
     The same noise and the same pictures every time, so that a viewer sees the model change.
     """
     device = next(model.parameters()).device
-    x = data.held.x[:SHOWN].to(device).float() / 255
-    y = None if data.held.y is None else data.held.y[:SHOWN].to(device)
+    few = torch.arange(SHOWN) % len(data.held.x)  # a small set's come more than once
+    x = data.held.x[few].to(device).float() / 255
+    y = None if data.held.y is None else data.held.y[few].to(device)
     with seeded(0):
         prior = model.prior(y)
         z = prior.sample((2,) if prior.batch_shape else (2 * SHOWN,)).reshape(

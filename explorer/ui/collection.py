@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -28,8 +27,7 @@ class Uploads(Archive):
         self.files: Mapping[str, UploadedFile] = {
             f"{k:04d}-{_safe(f.name)}": f for k, f in enumerate(files)
         }
-        self.names, self.refused = tuple(self.files), {}
-        self.key = hashlib.sha256(repr(self.names).encode()).hexdigest()[:16]
+        super().__init__({name: (file.size, 0) for name, file in self.files.items()}, {})
 
     def read(self, name: str, limit: int) -> bytes:
         return self.files[name].getvalue()[:limit]

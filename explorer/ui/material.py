@@ -92,5 +92,6 @@ def _show_count(found: collection.Collection) -> None:
     if found.doubtful:
         st.caption(f"{found.doubtful:,} of them are looked at only when the training starts.")
     if found.skipped:
-        with st.expander(f"{len(found.skipped):,} files are left out", icon=":material/help:"):
+        files = "1 file is" if len(found.skipped) == 1 else f"{len(found.skipped):,} files are"
+        with st.expander(f"{files} left out", icon=":material/help:"):
             st.text("\n".join(found.skipped[:100]))

@@ -37,6 +37,8 @@ STATES = {
 }
 
 
+LOOKS = 4  # at held-out pictures, before anything is said of them
+
 # what stands in large figures: a column, its name in words, and which way is better
 NUMBERS = (
     ("held/elbo", "Bound", 1),
@@ -67,14 +69,20 @@ def state(run: Run) -> str:
 
 
 def titled(run: Run) -> str:
-    """One line of the list of runs."""
-    shown = STATES[state(run)]
-    made = time.strftime("%d %b %H:%M", time.localtime(run.begun()))
+    """What a run is called in the list; stays the same for as long as it lives."""
     try:
         title = run.config().get("title") or run.config().get("name") or run.name
     except RunError:
         title = run.name
-    return f"{shown.sign} {title}, {made}: {shown.word}" + (", private" if run.private else "")
+    return f"{title}, {time.strftime('%d %b %H:%M:%S', time.localtime(run.begun()))}"
+
+
+def stand(run: Run) -> str:
+    """Under its name in the list: a sign and words for how it stands."""
+    now = status(run)
+    share = f", {now['step'] / now['of']:.0%}" if now.get("of") and now["state"] != "done" else ""
+    shown = STATES[now["state"]]
+    return f"{shown.sign} {shown.word}{share}" + (", private" if run.private else "")
 
 
 def duration(seconds: float | None) -> str:
@@ -121,20 +129,17 @@ def coordinates(records: Records) -> tuple[list[int], list[list[float]]]:
 def trend(records: Records) -> str:
     """In words: how the bound on held-out pictures goes, and what that means."""
     steps, values = column(records, "held/elbo")
-    if len(values) < 2:
-        return (
-            "The first look at pictures it has never seen is still to come." if not values else ""
-        )
-    recent = values[-max(2, len(values) // 4) :]
+    if len(values) < LOOKS:
+        return "Too early to say whether it learns."
+    recent = values[-max(LOOKS, len(values) // 4) :]
+    small = 0.02 + 0.002 * abs(values[-1])
+    if recent[-1] - recent[0] > small:
+        return f"Still improving: up {recent[-1] - recent[0]:.2g} nats of late. Up is better."
     best = max(range(len(values)), key=values.__getitem__)
-    change = recent[-1] - recent[0]
-    small = 0.002 * abs(recent[0]) + 0.02
-    if change > small:
-        return f"Still improving: up {change:.2g} nats in the last quarter. Up is better."
-    if values[best] - values[-1] > 3 * small and best < len(values) - 3:
+    if values[best] - values[-1] > 3 * small and best < len(values) - LOOKS:
         return (
-            f"Worse than at step {steps[best]:,}: it has begun to learn its pictures by heart. "
-            "More pictures, or a smaller model, would help."
+            f"On pictures it never saw it is worse than at step {steps[best]:,}: it learns its "
+            "own by heart. More pictures or a smaller model would help."
         )
     return "Level: more of the same training changes little."
 

@@ -14,6 +14,8 @@ from explorer.ui import progress, show, watched
 from explorer.ui.progress import STATES
 from explorer.ui.state import workbench
 
+FEW, LIST = 3, 190  # runs that are listed in full; pixels of a longer list
+
 
 def show_page() -> None:
     show.heading("Runs", "What is being learned, and what has been.")
@@ -46,7 +48,14 @@ def choose() -> Run | None:
     if st.session_state.get("run") not in runs:
         st.session_state["run"] = wanted if wanted in runs else next(iter(runs))
     titles = {name: progress.titled(run) for name, run in runs.items()}
-    name = st.selectbox("Run", list(runs), format_func=titles.__getitem__, key="run")
+    with st.container(height=LIST if len(runs) > FEW else "content", border=False):
+        name = st.radio(
+            "Run",
+            list(runs),
+            format_func=titles.__getitem__,
+            captions=[progress.stand(run) for run in runs.values()],
+            key="run",
+        )
     st.query_params["run"] = name
     return runs[name]
 

@@ -31,6 +31,7 @@ def show_page() -> None:
             [*offered, MINE],
             default=next(iter(offered)),
             required=True,
+            wrap=True,
             key="train/pictures",
             **remembered(),
         )
