@@ -9,6 +9,7 @@ import os
 import stat
 import zipfile
 import zlib
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -24,12 +25,18 @@ class Archive(abc.ABC):
     Attributes:
         names: relative paths with forward slashes, in order of name; hidden files are left out.
         refused: files that are not read, and why.
-        key: changes when any file does.
     """
 
-    names: tuple[str, ...]
-    refused: dict[str, str]
-    key: str
+    def __init__(self, stamps: dict[str, tuple[int, int]], refused: dict[str, str]) -> None:
+        """Arguments:
+        stamps: two numbers for every file, other ones when the file is changed.
+        """
+        self.names, self.refused, self._stamps = tuple(sorted(stamps)), refused, stamps
+
+    def key(self, names: Iterable[str]) -> str:
+        """Sixteen digits, other ones when any of these files is changed or another is refused."""
+        stamps = [(name, *self._stamps[name]) for name in names]
+        return hashlib.sha256(repr((stamps, sorted(self.refused))).encode()).hexdigest()[:16]
 
     @abc.abstractmethod
     def read(self, name: str, limit: int) -> bytes:
@@ -40,8 +47,8 @@ class Folder(Archive):
     """The files below a folder."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.refused = folder, {}
-        stamps = {}
+        self.folder = folder
+        stamps, refused = {}, {}
         for parent, folders, files in os.walk(folder):
             folders[:] = [f for f in folders if not _hidden(f)]
             linked = [f for f in folders if os.path.islink(os.path.join(parent, f))]
@@ -51,9 +58,8 @@ class Folder(Archive):
                     stamps[name] = (status.st_size, status.st_mtime_ns)
                 else:
                     linked_to = stat.S_ISLNK(status.st_mode)
-                    self.refused[name] = LINK if linked_to else "not a plain file"
-        self.names = tuple(sorted(stamps))
-        self.key = _digest([(name, *stamps[name]) for name in self.names])
+                    refused[name] = LINK if linked_to else "not a plain file"
+        super().__init__(stamps, refused)
 
     def read(self, name: str, limit: int) -> bytes:
         try:
@@ -71,19 +77,18 @@ class Zip(Archive):
             self.zipped = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, NotImplementedError, OSError) as error:
             raise DataError(f"{path.name} is not a zip that can be read ({error}).") from error
-        self.refused, stamps = {}, {}
+        stamps, refused = {}, {}
         for info in self.zipped.infolist():
             path_inside = PurePosixPath(info.filename)
             if info.is_dir() or any(_hidden(part) for part in path_inside.parts):
                 continue
             if path_inside.is_absolute() or ".." in path_inside.parts:
-                self.refused[info.filename] = "its path leads out of the zip"
+                refused[info.filename] = "its path leads out of the zip"
             elif stat.S_ISLNK(info.external_attr >> 16):
-                self.refused[info.filename] = LINK
+                refused[info.filename] = LINK
             else:
                 stamps[info.filename] = (info.file_size, info.CRC)
-        self.names = tuple(sorted(stamps))
-        self.key = _digest([(name, *stamps[name]) for name in self.names])
+        super().__init__(stamps, refused)
 
     def read(self, name: str, limit: int) -> bytes:
         # counted as it comes: the sizes in a zip can lie
@@ -109,7 +114,3 @@ def _hidden(part: str) -> bool:
     """Whether it is what systems leave in folders: .DS_Store, __MACOSX, Thumbs.db."""
     left_over = ("__MACOSX", "Thumbs.db", "desktop.ini")
     return (part.startswith(".") and part != "..") or part in left_over
-
-
-def _digest(stamps: list[tuple[str, int, int]]) -> str:
-    return hashlib.sha256(repr(stamps).encode()).hexdigest()[:16]

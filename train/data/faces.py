@@ -56,7 +56,7 @@ def faces(size: int = 64) -> Dataset:
         )
 
     archive = opened(pictures)
-    folder = cache() / "decoded" / f"faces-{size}-{archive.key}"
+    folder = cache() / "decoded" / f"faces-{size}-{archive.key(archive.names)}"
     once(folder, lambda into: _decode(archive, size, into))
     names = json.loads((folder / "names.json").read_text(encoding="utf-8"))
     rows = _rows(pictures.with_name(Path(TABLE).name))

@@ -9,7 +9,6 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from explorer import images
@@ -18,7 +17,7 @@ from explorer.protocol import DataSpec
 
 from .archive import Archive, opened
 from .dataset import Dataset, Split
-from .labels import TABLES, Said, said
+from .labels import TABLES, said
 from .places import cache, mapped, once
 
 SHARE = 0.1  # held out
@@ -36,13 +35,17 @@ def folder(path: str, size: int = 64, grey: bool = False) -> Dataset:
     spec = folder_spec(path, size, grey)
     source = Path(str(path)).expanduser()
     archive = opened(source)
-    key = f"{archive.key}-{size}{'-grey' if grey else ''}"
+    key = f"{archive.key(_pictures(archive))}-{size}{'-grey' if grey else ''}"
     home = once(_home(source) / f"folder-{key}", lambda into: _decode(archive, spec, into))
 
     index = json.loads((home / "index.json").read_text(encoding="utf-8"))
-    told = said(archive)
+    told = said(archive, index["train"] + index["held"])
     train, held = (
-        _split(mapped(home / f"{part}.u8", len(index[part]), spec.shape), index[part], told)
+        Split(
+            mapped(home / f"{part}.u8", len(index[part]), spec.shape),
+            told.classes_of(index[part]),
+            told.attributes_of(index[part]),
+        )
         for part in ("train", "held")
     )
     return Dataset(
@@ -60,10 +63,6 @@ def folder_spec(path: str, size: int = 64, grey: bool = False) -> DataSpec:
     if not isinstance(size, int) or not SIZES[0] <= size <= SIZES[1]:
         raise DataError(f"Pictures can be {SIZES[0]} to {SIZES[1]} pixels large, not {size}.")
     return DataSpec("folder", 1 if grey else 3, size, size)
-
-
-def _split(x: Tensor, names: list[str], told: Said) -> Split:
-    return Split(x, told.classes_of(names), told.attributes_of(names))
 
 
 def _home(source: Path) -> Path:

@@ -28,38 +28,32 @@ class Said:
     """Classes and numbers by file.
 
     Attributes:
-        table: the file that says so, for messages.
         classes: in alphabetical order; none where there is no column of them.
     """
 
-    table: str = ""
     classes: tuple[str, ...] = ()
     attributes: tuple[str, ...] = ()
     rows: dict[str, tuple[str, np.ndarray]] = field(default_factory=dict)
 
-    def of(self, name: str) -> tuple[str, np.ndarray] | None:
-        """The row that names this file, with its folder or without."""
-        return self.rows.get(name) or self.rows.get(PurePosixPath(name).name)
+    def key(self, name: str) -> str:
+        """How the table names this file, if it does: with its folder or without."""
+        return name if name in self.rows else PurePosixPath(name).name
 
     def classes_of(self, names: list[str]) -> Tensor | None:
         """``(N,)`` int64 class numbers; None where there are no classes."""
         if not self.classes:
             return None
         number = {label: i for i, label in enumerate(self.classes)}
-        found = [number.get((self.of(name) or ("",))[0], -1) for name in names]
-        if -1 in found:
-            lacking = f"{names[found.index(-1)]} ({found.count(-1):,} of {len(names):,} pictures)"
-            raise DataError(
-                f"{self.table} has no {CLASS} for {lacking}. Add a row, or take the picture away."
-            )
-        return torch.tensor(found, dtype=torch.int64)
+        rows = (self.rows[self.key(name)] for name in names)
+        return torch.tensor([number[row[0]] for row in rows], dtype=torch.int64)
 
     def attributes_of(self, names: list[str]) -> dict[str, Tensor]:
         """``(N,)`` float32 by attribute; NaN where unknown. -1 and 1 mean no and yes: 0 and 1."""
         if not self.attributes:
             return {}
         unknown = ("", np.full(len(self.attributes), math.nan, np.float32))
-        values = torch.from_numpy(np.array([(self.of(name) or unknown)[1] for name in names]))
+        rows = (self.rows.get(self.key(name), unknown) for name in names)
+        values = torch.from_numpy(np.array([row[1] for row in rows], np.float32))
         values = values.reshape(len(names), len(self.attributes))
         everything = np.stack([row[1] for row in self.rows.values()])
         signs = torch.from_numpy((np.isin(everything, (-1, 1)) | np.isnan(everything)).all(0))
@@ -67,13 +61,22 @@ class Said:
         return dict(zip(self.attributes, values.T.contiguous(), strict=True))
 
 
-def said(archive: Archive) -> Said:
-    """What the archive's first table says; nothing where there is none."""
+def said(archive: Archive, pictures: list[str]) -> Said:
+    """What the archive's first table says of its pictures; nothing where there is none.
+
+    Raises DataError where the table cannot be read, or leaves a picture without its class.
+    """
     found = [n for n in archive.names if PurePosixPath(n).name in TABLES]
     if not found:
         return Said()
     table = min(found, key=lambda n: (TABLES.index(PurePosixPath(n).name), n.count("/"), n))
-    lines = _lines(table, archive.read(table, LARGEST))
+    told = _parsed(table, archive.read(table, LARGEST))
+    _check(table, told, pictures)
+    return told
+
+
+def _parsed(table: str, raw: bytes) -> Said:
+    lines = _lines(table, raw)
     columns = [column.strip() for column in next(lines, [])]
     if len(columns) < 2 or len(set(columns)) < len(columns):
         raise DataError(f"{table} does not name its columns, or two are called alike. {HOW}")
@@ -88,10 +91,21 @@ def said(archive: Archive) -> Said:
         name = PurePosixPath(cells[columns[0]].replace("\\", "/"))
         row = (cells.get(CLASS, ""), _numbers(cells, attributes, f"{table}, row {number}"))
         rows[name.as_posix()] = rows[(above / name).as_posix()] = row
-    if not any(name in rows or PurePosixPath(name).name in rows for name in archive.names):
-        raise DataError(f"{table} names none of the files. Check how its first column is written.")
     classes = sorted({label for label, _ in rows.values() if label})
-    return Said(table, tuple(classes), attributes, rows)
+    return Said(tuple(classes), attributes, rows)
+
+
+def _check(table: str, told: Said, pictures: list[str]) -> None:
+    unnamed = [name for name in pictures if told.key(name) not in told.rows]
+    if len(unnamed) == len(pictures):
+        raise DataError(f"{table} names none of the files. Check how its first column is written.")
+    if told.classes and (
+        bare := [n for n in pictures if not told.rows.get(told.key(n), ("",))[0]]
+    ):
+        raise DataError(
+            f"{table} has no {CLASS} for {bare[0]} ({len(bare):,} of {len(pictures):,} pictures). "
+            "Add a row, or take the picture away."
+        )
 
 
 def _lines(table: str, raw: bytes) -> Iterator[list[str]]:
