@@ -233,18 +233,27 @@ class Run:
 
     def _end(self, patience: float = 10.0) -> None:
         """Waits until nobody trains here; ends who does not stop by itself."""
-        if self._told()["state"] == "queued":
+        if self._known()["state"] == "queued":
             patience = 0.0  # it is importing torch, and has nothing to lose
         deadline = time.monotonic() + patience
         while self.alive() and time.monotonic() < deadline:
             time.sleep(0.05)
-        status = self._told()
+        status = self._known()
         trainer = _trainer(status) if status["state"] in STOPPABLE else None
         if trainer is not None and trainer.pid != os.getpid():
             with contextlib.suppress(psutil.NoSuchProcess):
                 trainer.kill()
             while _trainer(status) is not None:
                 time.sleep(0.02)
+        if self.alive():
+            raise RunError(f"{self.name} is still being trained and does not stop. Try again.")
+
+    def _known(self) -> dict[str, Any]:
+        """status.json, or as much as can be said where it is damaged."""
+        try:
+            return self._told()
+        except RunError:
+            return dict(state="unreadable", step=0, pid=None, at=0.0)
 
 
 def _trainer(status: Mapping[str, Any]) -> psutil.Process | None:

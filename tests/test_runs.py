@@ -68,7 +68,7 @@ def made(**changes):
     return Run.create("short", TrainConfig.from_dict(SHORT | changes, "test").as_dict())
 
 
-def until(condition, seconds=40):
+def until(condition, seconds=120):
     """Waits for what somebody who watches would wait for."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -127,7 +127,7 @@ def test_a_run_lives_in_one_process_of_its_own_until_it_is_stopped(launched):
     assert process.poll() is None  # and the first did not notice
 
     run.stop()
-    assert process.wait(30) == 0
+    assert process.wait(60) == 0
     assert state(run) == "stopped"
     assert int(run.checkpoint().name) == run.status()["step"]
 
