@@ -18,7 +18,8 @@ from explorer.protocol import LatentModel
 from explorer.rng import seeded
 
 from .config import TrainConfig
-from .data import Dataset, Split, load
+from .data import Dataset, Split, described, load
+from .directions import sides
 
 LOOK = 512  # held-out pictures in a quick look
 ELBO_SAMPLES = 32
@@ -69,16 +70,23 @@ def evaluate(folder: Path, k: int = 5000, n: int | None = None) -> Card:
     metrics = measure(model, data, config, k, n)
     known = atlas.load(folder, card.files.get(bundle.ATLAS))
     if known is not None:
-        metrics += [_auc(name, d.auc, known) for name, d in known.directions.items()]
+        metrics += attribute_metrics(known)
     for metric in metrics:
         error = f" ± {metric.error:.2f}" if metric.error is not None else ""
         print(f"{metric.name:22} {metric.value:10.4g}{error} {metric.unit:8} {metric.protocol}")
     return bundle.write_card(folder, dataclasses.replace(card, metrics=tuple(metrics)))
 
 
-def _auc(name: str, value: float, known: atlas.Atlas) -> Metric:
+def attribute_metrics(known: atlas.Atlas) -> list[Metric]:
+    """How well each attribute is told from the posterior mean, in the page's order."""
     protocol = "held-out pictures that clearly have or lack it, linear on the posterior mean"
-    return Metric(f"auc/{name}", value, "", protocol, len(known.latents))
+    found = []
+    for a in described(known.attributes):
+        if a.name in known.directions:
+            lacks, has = sides(a, known.attributes)
+            auc = known.directions[a.name].auc
+            found.append(Metric(f"auc/{a.name}", auc, "AUC", protocol, int((lacks | has).sum())))
+    return found
 
 
 @torch.no_grad()
