@@ -144,9 +144,9 @@ def principal_axes(z: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def coordinates(z: Tensor, axes: Tensor) -> Tensor:
-    """``(N, K)``: how far ``z: (N, D)`` lie from their mean along ``axes: (K, D)``, in axes' lengths.
+    """``(N, K)``: how far ``z: (N, D)`` lie from their mean along ``axes: (K, D)``.
 
-    For axes that are uncorrelated over z and one spread long, as an atlas's are.
+    In axes' lengths, for axes that are uncorrelated over z and one spread long, as an atlas's are.
     """
     centred = z - z.mean(0)
     covariance = centred.T @ centred / max(1, len(z) - 1)
@@ -154,16 +154,17 @@ def coordinates(z: Tensor, axes: Tensor) -> Tensor:
 
 
 def correlations(a: Tensor, b: Tensor) -> Tensor:
-    """``(K,)`` in [-1, 1]: of ``a: (N, K)`` with ``b: (N,)``, where b is known; 0 where it is not."""
+    """``(K,)`` in [-1, 1]: of ``a: (N, K)`` with ``b: (N,)``, over the rows where b is known."""
     known = ~b.isnan()
     if known.sum() < 3:
         return a.new_zeros(a.shape[1])
     a, b = a[known] - a[known].mean(0), b[known] - b[known].mean()
-    return (b @ a) / (a.norm(dim=0) * b.norm()).clamp(min=1e-12)
+    lengths = torch.linalg.vector_norm(a, dim=0) * torch.linalg.vector_norm(b)
+    return (b @ a) / lengths.clamp(min=1e-12)
 
 
 def near(z: Tensor, others: Tensor, mean: Tensor, reach: float) -> Tensor:
-    """``(n, D)``: ``z: (D,)`` moved towards each of ``others: (n, D)``; ``reach`` 0 stays, 1 arrives.
+    """``(n, D)``: ``z: (D,)`` moved towards each of ``others: (n, D)``; a reach of 1 arrives.
 
     The weights' squares sum to one, so that typical latents stay typical (a step of pCN).
     """
@@ -183,7 +184,7 @@ def holding(move: Tensor, normal: Tensor, fixed: Tensor, most: float = 3.0) -> T
     """
     held = without(move, fixed)
     before, after = move @ normal, held @ normal
-    return held * (before / after if after * before > 0 else 1.0).clamp(max=most)
+    return held * torch.where(before * after > 0, before / after, 1.0).clamp(max=most)
 
 
 def readings(step: Tensor, moves: Tensor, normals: Tensor) -> Tensor:

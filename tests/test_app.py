@@ -1,5 +1,6 @@
 """A tour through the frame: every page with no model, a good one, and a damaged one."""
 
+from collections import OrderedDict
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,8 @@ def toy(folder, spec, latent=4):
 def desk(tmp_path, monkeypatch):
     """An empty pretrained folder that the app takes for its own, and a shelf of its own."""
     monkeypatch.setattr(shelf, "PRETRAINED", tmp_path)
+    monkeypatch.setattr(shelf.SHELF, "_open", OrderedDict())
+    monkeypatch.setattr(shelf.SHELF, "_places", {})
     monkeypatch.setattr(cache, "PRETRAINED", tmp_path)
     monkeypatch.setattr("explorer.runs.RUNS", tmp_path / "runs")
     return tmp_path

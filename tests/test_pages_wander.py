@@ -86,6 +86,20 @@ def test_a_variation_is_taken(desk):
     assert not np.allclose(bench(at).z, z)
 
 
+def test_what_left_the_map_is_led_back_and_the_nearest_known_is_at_hand(desk):
+    toy(desk / "toy", SPECS["grey"])
+    at = page("play")
+    known = bench(at).opened.atlas
+    assert next(b for b in at.button if b.label == "Make it typical").disabled
+    bench(at).move(np.full(4, 9, np.float32))
+    at.run()
+    assert known.typicality(torch.from_numpy(bench(at).z)[None]) == 0
+    next(b for b in at.button if b.label == "Make it typical").click().run()
+    assert np.abs(bench(at).z).max() < 9
+    at.button(key="play/near/0").click().run()
+    assert (known.latents == torch.from_numpy(bench(at).z)).all(1).any()
+
+
 def test_more_dials_leave_the_picture_as_it_is(desk):
     toy(desk / "toy", SPECS["grey"], latent=9)
     at = page("play")
@@ -133,7 +147,7 @@ def test_the_sheet_can_be_laid_round_the_picture_in_hand(desk, says):
     says("sheet", (1.0, 1.0))
     at = page("manifold")
     mine = torch.from_numpy(bench(at).z)
-    at.radio(key="manifold/middle").set_value("My picture").run()
+    at.toggle(key="manifold/mine").set_value(True).run()
     u, v = list(wander.ways(bench(at).opened).values())[:2]
     assert np.allclose(bench(at).z, mine + u + v, atol=1e-5)
 
@@ -157,7 +171,7 @@ def test_a_lassoed_group_gets_a_name_and_says_how_many_it_shows(desk, says):
     flags = np.arange(60) < 20
     says("points", PointsValue(selection=flags))
     at = page("map")
-    assert any("12 of 20" in c.value for c in at.caption)
+    assert any("9 of 20" in c.value for c in at.caption)
     at.text_input[0].set_value("the first")
     at.button[0].click().run()
     assert bench(at).groups["the first"].tolist() == flags.tolist()

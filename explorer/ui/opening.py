@@ -43,7 +43,7 @@ def from_run(bench: Workbench) -> Path | None:
     return trained[name].checkpoint() if st.button("Open its newest checkpoint") else None
 
 
-def from_folder(_: Workbench) -> Path | None:
+def from_folder(bench: Workbench) -> Path | None:
     """A bundle's folder, or a run's, on this computer."""
     typed = st.text_input(
         "Folder on this computer", key="model/folder", placeholder="/home/me/runs/my-model"

@@ -156,16 +156,18 @@ def invitation(opened: Opened) -> str:
     return ("Nobody you see here exists. " if people else "") + "Drag anywhere."
 
 
-def choices(key: str, pixels: NDArray[np.uint8], name: str) -> int | None:
-    """Pictures ``(n, H, W, C)`` in a row, each a button; the one just pressed."""
+def choices(key: str, title: str, pixels: NDArray[np.uint8]) -> int | None:
+    """Pictures ``(n, H, W, C)`` under a title, each a button; the one just pressed."""
     crisp = pixels.shape[1] <= 32
     taken = None
-    with st.container(horizontal=True, key=f"{key}-choices".replace("/", "-")):
-        for k, large in enumerate(images.enlarge(pixels, 112, pixelated=crisp)):
-            source = base64.b64encode(images.png(large)).decode()
-            label = f"![{name} {k + 1}](data:image/png;base64,{source})"
-            if st.button(label, key=f"{key}/{k}"):
-                taken = k
+    with st.container(key=f"{key}-choices".replace("/", "-"), width="content"):
+        st.markdown(f"#### {title}")
+        with st.container(horizontal=True, gap="small"):
+            for k, large in enumerate(images.enlarge(pixels, 112, pixelated=crisp)):
+                source = base64.b64encode(images.png(large)).decode()
+                label = f"![{title} {k + 1}](data:image/png;base64,{source})"
+                if st.button(label, key=f"{key}/{k}"):
+                    taken = k
     return taken
 
 

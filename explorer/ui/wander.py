@@ -113,6 +113,13 @@ def typical(opened: Opened, z: NDArray[np.float32]) -> float | None:
     return opened.atlas.typicality(torch.from_numpy(z)[None]).item()
 
 
+def nearest(opened: Opened, z: NDArray[np.float32]) -> NDArray[np.float32]:
+    """``(D,)``: the latent of the known picture nearest to ``z: (D,)``; z without an atlas."""
+    if opened.atlas is None:
+        return z
+    return opened.atlas.latents[opened.atlas.nearest(torch.from_numpy(z)[None])[0]].numpy()
+
+
 def colours(opened: Opened) -> dict[str, Colour]:
     """What is known of every picture of the atlas, by what it is called."""
     known, classes = opened.atlas, opened.model.data.classes

@@ -19,10 +19,8 @@ def fits_a_phone(tab):
     """Nothing scrolls sideways on a narrow screen, which is then wide again."""
     wide = tab.viewport_size
     tab.set_viewport_size({"width": 390, "height": 844})
-    tab.wait_for_function(
-        "document.querySelector('[data-testid=stMain]').getBoundingClientRect().width <= 390"
-    )
-    assert tab.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= 390
+    main = "document.querySelector('[data-testid=stMain]')"
+    tab.wait_for_function(f"{main}.clientWidth <= 390 && {main}.scrollWidth <= 390")
     tab.set_viewport_size(wide)
 
 

@@ -13,8 +13,6 @@ from explorer.ui.components import sheet
 from explorer.ui.menu import PAGES
 from explorer.ui.state import Workbench, remembered, workbench
 
-AVERAGE, MINE = "The average picture", "My picture"
-
 
 def show_page() -> None:
     bench = workbench()
@@ -25,11 +23,10 @@ def show_page() -> None:
     ways = wander.ways(opened)
     with right:
         across, up = two_of(opened, list(ways))
-        around = middle(bench, opened)
-    origin = centre(bench, opened, around)
+        mine, origin = middle(bench, opened)
     with left:
         place = sheet(
-            f"manifold/{across}/{up}/{around}",  # another sheet has another last click
+            f"manifold/{across}/{up}/{mine}",  # another sheet has another last click
             opened=opened,
             origin=origin,
             u=ways[across],
@@ -43,7 +40,7 @@ def show_page() -> None:
             "the central 98 % of it at first (Kingma & Welling 2014, figure 4).",
         )
 
-    last = (opened.key, across, up, around, place)
+    last = (opened.key, across, up, mine, place)
     if place is not None and st.session_state.get("manifold/last") != last:
         st.session_state["manifold/last"] = last
         bench.move(ops.on_plane(origin, ways[across], ways[up], place))
@@ -64,26 +61,20 @@ def two_of(opened: Opened, names: list[str]) -> tuple[str, str]:
     return across, st.selectbox("Up", others, key="manifold/up", **remembered())
 
 
-def middle(bench: Workbench, opened: Opened) -> str:
-    """What lies in the middle of the sheet."""
+def middle(bench: Workbench, opened: Opened) -> tuple[bool, Tensor]:
+    """Whether the sheet lies round the visitor's own picture, and the latent ``(D,)`` it does."""
+    average = wander.middle(opened)
     if opened.model.latent_size == 2 or bench.z is None:
-        return AVERAGE
+        return False, average
 
-    def keep() -> None:
-        st.session_state["manifold/mine"] = (bench.key, bench.z)
+    def keep() -> None:  # the picture in hand now: the next click must not move the sheet
+        st.session_state["manifold/centre"] = (bench.key, bench.z)
 
-    return st.radio(
-        "In the middle", [AVERAGE, MINE], key="manifold/middle", on_change=keep, horizontal=True,
-        **remembered(),
-    )  # fmt: skip
-
-
-def centre(bench: Workbench, opened: Opened, around: str) -> Tensor:
-    """``(D,)``: the latent in the middle; one's own is the one in hand when that was chosen."""
-    key, z = st.session_state.get("manifold/mine", (None, None))
-    if around == MINE and key == bench.key and z is not None:
-        return torch.from_numpy(z)
-    return wander.middle(opened)
+    mine = st.toggle("Round my picture", key="manifold/mine", on_change=keep, **remembered())
+    key, z = st.session_state.get("manifold/centre", (None, None))
+    if mine and key == bench.key and z is not None:
+        return True, torch.from_numpy(z)
+    return False, average
 
 
 def current(bench: Workbench, opened: Opened) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import streamlit as st
 import torch
+from numpy.typing import NDArray
 
 from explorer.atlas import Atlas
 from explorer.shelf import Opened
@@ -23,7 +25,7 @@ TERMS = (
     "By likeness is UMAP (McInnes et al. 2018), computed when the model was trained. By largest "
     "differences is PCA: the plane of the two principal axes, each in units of its own spread."
 )
-STRIP = 12  # members shown of a group
+STRIP = 9  # members shown of a group
 
 
 def show_page() -> None:
@@ -44,8 +46,8 @@ def show_page() -> None:
     names = [name for name in MAPS if name in known.maps]
     with right:
         name = st.segmented_control(
-            "Map", names, format_func=MAPS.get, required=True, default=names[0], key="map/map",
-            help=TERMS, **remembered(),
+            "Map", names, format_func=MAPS.__getitem__, required=True, default=names[0],
+            key="map/map", help=TERMS, **remembered(),
         )  # fmt: skip
         st.caption(WORDS[name])
         colours = wander.colours(opened)
@@ -105,10 +107,10 @@ def groups(bench: Workbench, opened: Opened, known: Atlas, chosen: PointsValue) 
             st.rerun()
 
 
-def members(opened: Opened, known: Atlas, flags: torch.Tensor) -> None:
+def members(opened: Opened, known: Atlas, flags: NDArray[np.bool_]) -> None:
     """Some of a group, spread evenly over it, and how many they are."""
     z = wander.some(known.latents[torch.from_numpy(flags)], STRIP)
-    show.strip(cache.pixels(opened, z))
+    show.strip(cache.pixels(opened, z), side=84)
     if len(z) < flags.sum():
         st.caption(f"{len(z)} of {int(flags.sum()):,}, evenly spread.")
 

@@ -67,7 +67,7 @@ def where(bench: Workbench, opened: Opened) -> None:
         show.fact("Runs on", f"{DEVICES[opened.device]}, the only device that torch finds here")
         return
     wanted = st.segmented_control(
-        "Runs on", there, default=opened.device, required=True, format_func=DEVICES.get,
+        "Runs on", there, default=opened.device, required=True, format_func=DEVICES.__getitem__,
         key=f"model/device/{opened.key}",
     )  # fmt: skip
     if wanted != opened.device:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import numpy as np
 import streamlit as st
+import torch
+from numpy.typing import NDArray
 
+from explorer.shelf import Opened
 from explorer.ui import cache, show, wander
 from explorer.ui.components import Axis, Plane, stage
-from explorer.ui.state import remembered, workbench
+from explorer.ui.state import Workbench, remembered, workbench
 
 CORNERS = 256
 FIRST = 6  # dials at first
 STRIP = 6  # variations
+USUAL = 0.15  # as much of what is known is less likely: nothing to mend
 
 
 def show_page() -> None:
@@ -21,7 +26,8 @@ def show_page() -> None:
         bench.move(bench.z)  # one comes back: the stage begins with what was left on it
 
     above = st.container()
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+    controls = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
+    with controls:
         seed = st.number_input(
             "World",
             0,
@@ -70,11 +76,33 @@ def show_page() -> None:
     elif bench.z is None:
         bench.z = plane.at((0, 0))
 
-    st.markdown("#### More like this")
-    around = wander.variations(opened, bench.z, STRIP)
-    taken = show.choices("play/like", cache.pixels(opened, around), "Variation")
-    if taken is not None:
-        bench.move(around[taken])
+    with controls:
+        snap(bench, opened)
+    with st.container(horizontal=True, gap="large"):
+        take(bench, "play/like", "More like this", wander.variations(opened, bench.z, STRIP))
+        if opened.atlas is not None:
+            near = wander.nearest(opened, bench.z)
+            take(bench, "play/near", "The nearest it knows", near[None])
+
+
+def snap(bench: Workbench, opened: Opened) -> None:
+    """A way back to the map, open where the picture has left it."""
+    if opened.atlas is None or bench.z is None:
+        return
+    share = wander.typical(opened, bench.z)
+    if st.button(
+        "Make it typical", disabled=share is None or share > USUAL,
+        help="Moves the picture towards others until it is no longer unusual.",
+    ):  # fmt: skip
+        bench.move(opened.atlas.snapped(torch.from_numpy(bench.z)))
+        st.rerun()
+
+
+def take(bench: Workbench, key: str, title: str, z: NDArray[np.float32]) -> None:
+    """Pictures of ``z: (n, D)``; the one that is pressed comes onto the stage."""
+    pressed = show.choices(key, title, cache.pixels(bench.opened, z))
+    if pressed is not None:
+        bench.move(z[pressed])
         st.rerun()
 
 
