@@ -177,7 +177,7 @@ def on_plane(origin: Tensor, u: Tensor, v: Tensor, place: tuple[float, float]) -
 
 
 def holding(move: Tensor, normal: Tensor, fixed: Tensor, most: float = 3.0) -> Tensor:
-    """``(D,)``: ``move`` without what would change the readings ``fixed: (k, D)``, as strong as it was.
+    """``(D,)``: ``move`` without what would change the readings ``fixed: (k, D)``, as strong.
 
     Strength is what its own reading ``normal: (D,)`` says. Where hardly anything is left of it,
     because the readings are nearly the same, it is lengthened ``most`` times and no more.

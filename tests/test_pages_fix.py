@@ -10,7 +10,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 from test_app import MAIN, SPECS, desk, toy  # noqa: F401
 
-from explorer import images
+from explorer import images, ops
 from explorer.inpainting import INPAINTERS
 from explorer.shelf import SHELF
 from explorer.ui import bring, cache, components, moves
@@ -136,7 +136,8 @@ def test_a_drawing_is_framed_as_the_data_are(opened, parts):
     at.run()
     quiet(at.button(key="morph/draw/0/use").click().run())
     assert [o.title for o in at.session_state["brought"]] == ["Drawing"]
-    assert (parts[0]["film"][0][0][0] == images.to_pixels(framed(images.from_ink(ink))[1])[0]).all()
+    first = parts[0]["film"][0][0][0]
+    assert (first == images.to_pixels(framed(images.from_ink(ink))[1])[0]).all()
 
 
 # --- morph ----------------------------------------------------------------------------------
@@ -236,6 +237,13 @@ def test_what_is_held_fixed_does_not_change_and_the_move_stays_as_strong(known):
     assert 0 < strength <= 1 + 1e-4
 
 
+def test_nothing_is_left_of_a_move_that_is_to_change_nothing(known):
+    (move,) = moves.towards_groups(known, {"some": np.arange(60) < 20})
+    held = ops.holding(move.direction, move.reading, move.reading[None])
+    assert held @ move.reading == pytest.approx(0, abs=1e-5)
+    assert held.norm() <= 3 * move.direction.norm()
+
+
 def test_examples_with_and_without_become_a_move(known):
     has, lacks = known.latents[:5].numpy(), known.latents[5:8].numpy()
     move = moves.from_examples(known, has, lacks)
@@ -257,7 +265,9 @@ def test_until_something_is_painted_the_page_says_what_to_do(opened, parts):
     assert "Paint" in at.info[0].value
 
 
-@pytest.mark.parametrize(("kind", "method"), [*zip(["grey"] * 9, INPAINTERS, strict=False), ("colour", "gibbs")])
+@pytest.mark.parametrize(
+    ("kind", "method"), [*(("grey", m) for m in INPAINTERS), ("colour", "gibbs")]
+)
 def test_guesses_leave_what_is_visible_as_it_was(opened, parts, kind, method):
     at = opened("inpaint", kind)
     painted = np.zeros((SPECS[kind].height, SPECS[kind].width), bool)

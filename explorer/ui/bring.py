@@ -77,7 +77,8 @@ def several(key: str, opened: Opened) -> Brought:
     with place:
         n = st.segmented_control("Pictures", (2, 3, 4), required=True, key=count, **remembered())
         own = owned()[-n:]
-        found = _seen(opened, own, [_filling(key, opened, k, len(own)) for k in range(len(own), n)])
+        free = range(len(own), n)
+        found = _seen(opened, own, [_filling(key, opened, k, len(own)) for k in free])
         for k in range(n):
             _row(key, found, k)
     return found

@@ -1,4 +1,4 @@
-"""What can be changed in a picture: learned from labels, between classes, from groups and examples."""
+"""What can be changed in a picture: learned, between classes, from groups or examples."""
 
 from __future__ import annotations
 
@@ -46,9 +46,7 @@ def learned(known: Atlas) -> list[Move]:
     return moves
 
 
-def between_classes(
-    known: Atlas, classes: tuple[str, ...], z: NDArray[np.float32]
-) -> list[Move]:
+def between_classes(known: Atlas, classes: tuple[str, ...], z: NDArray[np.float32]) -> list[Move]:
     """From the class that ``z: (D,)`` is nearest to, to each of the others; 1 is all the way."""
     if known.labels is None or not classes:
         return []
@@ -66,7 +64,7 @@ def between_classes(
 
 
 def towards_groups(known: Atlas, groups: Mapping[str, NDArray[np.bool_]]) -> list[Move]:
-    """From all that is known to each group ``(N,)``; 1 is from the mean of the rest to the group's."""
+    """From the rest of what is known to each group ``(N,)``; 1 is from mean to mean."""
     moves = []
     for name, flags in groups.items():
         inside = torch.from_numpy(flags)

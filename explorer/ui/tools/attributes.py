@@ -22,7 +22,7 @@ CELLS = 7  # pictures on a side of the grid
 KNOWN, CLASSES, GROUPS, EXAMPLES = "Learned", "Kinds", "My groups", "My examples"
 NOTHING = {
     GROUPS: "Draw a lasso around some pictures on the Map and name the group: it becomes a dial.",
-    EXAMPLES: "Bring pictures with something and pictures without it: the difference becomes a dial.",
+    EXAMPLES: "Bring pictures with something and pictures without it: that becomes a dial.",
 }
 UNITS = (
     "1 changes it for half of the pictures that were without it. It is measured with a linear "
@@ -80,10 +80,8 @@ def choose(offered: list[Move], source: str) -> list[Move]:
     return [moves.holding(m, held) for m in by_name.values()]
 
 
-def dials(
-    opened: Opened, z: NDArray[np.float32], chosen: list[Move]
-) -> NDArray[np.float32]:
-    """``(D,)``: the picture of ``z: (D,)`` on the stage, with a dial for each move, where it rests."""
+def dials(opened: Opened, z: NDArray[np.float32], chosen: list[Move]) -> NDArray[np.float32]:
+    """``(D,)``: where the picture of ``z: (D,)`` rests on the stage, a dial for each move."""
     picture = zlib.crc32(opened.key.encode() + z.tobytes())
     turned = st.session_state.get("attributes/turned")
     if turned is None or turned[0] != picture:
@@ -141,7 +139,9 @@ def keep(bench: Workbench, z: NDArray[np.float32]) -> None:
 def show_page() -> None:
     bench = workbench()
     opened = bench.opened
-    show.heading("Attributes", "Turn a dial and the picture changes in that, and as little else as may be.")
+    show.heading(
+        "Attributes", "Turn a dial: the picture changes in that, and as little else as may be."
+    )
     known = opened.atlas
     if known is None:
         raise ExplorerError(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import streamlit as st
 import torch
 from numpy.typing import NDArray
+from streamlit.delta_generator import DeltaGenerator
 from torch import Tensor
 
 from explorer import images
@@ -75,11 +76,13 @@ class Table:
             with st.container(width="stretch"):
                 self.words = st.empty()
 
-    def _place(self, k: int) -> st.delta_generator.DeltaGenerator:
+    def _place(self, k: int) -> DeltaGenerator:
         with st.container(width=SIDE, gap="small"):
             place = st.empty()
-            st.button("Take", key=f"inpaint/take/{k}", on_click=take, args=(k,), width="stretch",
-                      help="It becomes the current picture, on this page and all others.")  # fmt: skip
+            st.button(
+                "Take", key=f"inpaint/take/{k}", on_click=take, args=(k,), width="stretch",
+                help="It becomes the current picture, on this page and all others.",
+            )  # fmt: skip
         return place
 
     def draw(self, answer: Completions) -> None:
@@ -88,7 +91,8 @@ class Table:
         if self.soft:
             pictures = feather(self.x, answer.drawn, self.known, max(1, self.x.shape[-1] // 16))
         pixels = images.enlarge(images.to_pixels(pictures), SIDE, pictures.shape[-1] <= 32)
-        for place, picture, share in zip(self.places, pixels, answer.weights.tolist(), strict=False):
+        shares = answer.weights.tolist()
+        for place, picture, share in zip(self.places, pixels, shares, strict=False):
             place.image(picture.squeeze(), f"stands for {share:.0%}", width=SIDE)
         apart = disagreement(pictures, answer.weights).numpy()
         glowing = images.enlarge(
@@ -99,9 +103,10 @@ class Table:
 
 
 def take(k: int) -> None:
+    stop()
     answer = st.session_state["inpaint/work"].answer
     if answer is not None and k < len(answer.latents):
-        workbench().move(answer.latents[k].cpu())
+        workbench().move(answer.latents[k])
         st.toast("Taken. It is the current picture now, on every page.", icon=":material/check:")
 
 
@@ -113,7 +118,9 @@ def again() -> None:
     st.session_state["inpaint/again"] = st.session_state.get("inpaint/again", 0) + 1
 
 
-def guess(opened: Opened, x: Tensor, painted: NDArray[np.bool_], settings: tuple[str, int, bool]) -> None:
+def guess(
+    opened: Opened, x: Tensor, painted: NDArray[np.bool_], settings: tuple[str, int, bool]
+) -> None:
     """Draws guess after better guess, until it is told to stop or nothing gets better."""
     method, seed, soft = settings
     known = torch.from_numpy(~painted)
@@ -131,9 +138,11 @@ def guess(opened: Opened, x: Tensor, painted: NDArray[np.bool_], settings: tuple
         )
         drawn = 0.0
         for answer in in_stretches(answers, seed):
-            work.answer = replace(
-                answer,
-                **{k: getattr(answer, k).cpu() for k in ("pictures", "drawn", "latents", "weights")},
+            work.answer = Completions(
+                answer.pictures.cpu(),
+                answer.drawn.cpu(),
+                answer.latents.cpu(),
+                answer.weights.cpu(),
             )
             if time.monotonic() - drawn > PAUSE:
                 table.draw(work.answer)

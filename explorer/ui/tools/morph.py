@@ -66,7 +66,8 @@ def film(opened: Opened, points: Tensor, way: Way) -> tuple[Tensor, Tensor]:
     t = torch.linspace(0, 1, way.frames)
     if way.even:
         fine = torch.linspace(low, high, legs * FINE + 1)
-        t = ops.even_steps(cache.drawn(opened, ops.along(points, fine, way.path, way.loop)), way.frames)
+        seen = cache.drawn(opened, ops.along(points, fine, way.path, way.loop))
+        t = ops.even_steps(seen, way.frames)
     z = ops.along(points, low + (high - low) * t, way.path, way.loop)
     return z, cache.drawn(opened, z)
 
