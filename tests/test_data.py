@@ -85,6 +85,11 @@ def test_a_wrong_name_or_setting_is_told_with_what_there_is():
         load("faces", {"size": 65})
 
 
+def test_the_mean_picture_of_many_is_theirs():
+    x = torch.randint(0, 256, (9000, 3, 4, 5), dtype=torch.uint8)
+    assert torch.allclose(Split(x).mean_picture(), x.double().mean(0).float() / 255, atol=1e-6)
+
+
 # --- digits and garments ----------------------------------------------------------------------
 
 

@@ -96,7 +96,8 @@ def measure(
     """Bound, log-likelihood, rate, active units and squared error on held-out pictures."""
     held, device = data.held, next(model.parameters()).device
     total, some = len(held.x), min(n or len(held.x), len(held.x))
-    elbo, likelihood, rates, centres, error = [], [], [], [], []
+    mean_picture = data.train.mean_picture().to(device)
+    elbo, likelihood, rates, centres, error, spread = [], [], [], [], [], []
     for start in range(0, total, chunk):
         part = slice(start, min(start + chunk, total))
         x, y = seen(held, config, part, device)
@@ -114,11 +115,11 @@ def measure(
         grey = held.x[part].to(device).float() / 255
         again = picture(model.decode(centre(model.encode(grey, y)), y))
         error.append((again - grey).square().flatten(1).mean(1))
+        spread.append((mean_picture - grey).square().flatten(1).mean(1))
         print(f"\r{part.stop}/{total}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
 
-    mean_picture = data.train.x.float().mean(0) / 255
-    blank = (held.x.float() / 255 - mean_picture).square().mean().item()
+    blank = torch.cat(spread).mean().item()
     where = f"{data.spec.name}, held-out"
     if config.binarise == "dynamic":
         where += ", dynamically binarised (seeded)"

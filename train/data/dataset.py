@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from explorer.protocol import DataSpec
@@ -22,6 +23,11 @@ class Split:
     x: Tensor
     y: Tensor | None = None
     attributes: dict[str, Tensor] = field(default_factory=dict)
+
+    def mean_picture(self) -> Tensor:
+        """``(C, H, W)`` float32 in [0, 1]; a few pictures at a time, as all may not fit."""
+        total = sum(part.sum(0, dtype=torch.int64) for part in self.x.split(4096))
+        return (torch.as_tensor(total) / (255 * len(self.x))).float()
 
 
 @dataclass(frozen=True)
