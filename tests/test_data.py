@@ -19,6 +19,7 @@ from explorer.errors import DataError
 from train.data import (
     DATASETS,
     SPECS,
+    Split,
     digits,
     load,
     places,
