@@ -60,7 +60,7 @@ def at_home(opened: Opened) -> NDArray[np.float32]:
 
 
 def drawn(opened: Opened, z: NDArray[np.float32] | torch.Tensor) -> torch.Tensor:
-    """``(n, C, H, W)``: the pictures of latents ``z: (n, D)``. Not cached: they may be anyone's."""
+    """``(n, C, H, W)``: the pictures of latents ``z: (n, D)``. Not cached: they may be private."""
     with torch.no_grad(), seeded(0):
         parts = torch.as_tensor(z, dtype=torch.float32).to(opened.device).split(64)
         return torch.cat([picture(opened.model.decode(p)) for p in parts]).cpu()

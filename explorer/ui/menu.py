@@ -1,7 +1,7 @@
 """The menu, in order. To add a page: write its script in ``tools/``, add its line.
 
-The folder must not be called ``pages``: beside the main script Streamlit takes one of that name for
-its older kind of multi-page app, and opens its scripts without our frame.
+The folder must not be called ``pages``: beside the main script Streamlit takes one of that name
+for its older kind of multi-page app, and opens its scripts without our frame.
 """
 
 from __future__ import annotations

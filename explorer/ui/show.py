@@ -175,7 +175,7 @@ TINT = np.array([240, 137, 79], np.float32)  # the theme's orange, seen on dark 
 
 
 def tinted(pixels: NDArray[np.uint8], values: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """``(H, W, 3)``: ``pixels: (H, W, C)`` grey and dim, glowing where ``values: (H, W)`` are high."""
+    """``(H, W, 3)``: ``pixels: (H, W, C)`` dimmed, glowing where ``values: (H, W)`` are high."""
     grey = 0.4 * pixels.mean(-1, keepdims=True)
     glow = (values / max(float(values.max()), 1e-6))[..., None]
     return (grey + glow * (TINT - grey)).round().astype(np.uint8)
@@ -239,7 +239,9 @@ def heat(steps: Sequence[int], each: Sequence[Sequence[float]], columns: int = 1
         )
     )
     named = len(order) <= 20
-    figure.update_layout(height=90 + (18 if named else 9) * len(order), xaxis_title="Training step")
+    figure.update_layout(
+        height=90 + (18 if named else 9) * len(order), xaxis_title="Training step"
+    )
     figure.update_layout(margin=dict(l=0, r=0, t=8, b=32))
     figure.update_yaxes(autorange="reversed", type="category", dtick=1, showticklabels=named)
     st.plotly_chart(figure, config={"displayModeBar": False})
