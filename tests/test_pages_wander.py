@@ -15,6 +15,7 @@ from test_app import SPECS, toy
 
 from explorer import atlas, bundle, diagnostics, ops, shelf
 from explorer.rng import seeded
+from explorer.runs import Run
 from explorer.ui import components, opening, wander
 from explorer.ui.components import Plane, PointsValue, StageValue
 from explorer.ui.state import Workbench
@@ -71,8 +72,9 @@ def test_a_seed_is_a_world_whose_home_is_the_first_picture(desk):
     at = page("play")
     at.number_input(key="seed").set_value(41).run()
     opened = shelf.SHELF[bench(at).key]
-    home = Plane(wander.world(opened, 41, 256), 41).at((0, 0))
-    assert np.allclose(bench(at).z, home)
+    draws = wander.world(opened, 41, 256)
+    known = opened.atlas.typicality(torch.from_numpy(draws[:16]))
+    assert np.allclose(bench(at).z, draws[known.argmax()])
     assert bench(at).seed == 41
 
 
@@ -80,7 +82,7 @@ def test_a_variation_is_taken(desk):
     toy(desk / "toy", SPECS["grey"])
     at = page("play")
     z = bench(at).z
-    kin = wander.variations(bench(at).opened, z, 6)
+    kin = wander.variations(bench(at).opened, z, 5)
     at.button(key="play/like/3").click().run()
     assert np.allclose(bench(at).z, kin[3])
     assert not np.allclose(bench(at).z, z)
@@ -226,6 +228,18 @@ def test_a_typed_folder_is_opened_or_told_and_only_on_ones_own_computer(
     assert list(bench(at).own.values()) == ["Mine (yours)"]
     monkeypatch.setenv("LATENT_HOSTS", "example.org")
     assert not page("model").text_input
+
+
+def test_the_newest_checkpoint_of_a_run_is_opened(desk):
+    toy(desk / "shipped", SPECS["grey"])
+    run = Run.create("mine", {})
+    for step in ("000010", "000020"):
+        toy(run.folder / "checkpoints" / step, SPECS["grey"])
+    at = page("model")
+    next(b for b in at.button if b.label == "Open its newest checkpoint").click().run()
+    assert not at.exception
+    assert bench(at).opened.folder.name == "000020"
+    assert bench(at).key in bench(at).own
 
 
 def test_what_was_unpacked_goes_with_its_visitor(monkeypatch):

@@ -33,14 +33,14 @@ def another() -> None:
 
 
 def from_run(bench: Workbench) -> Path | None:
-    """The newest checkpoint of a run; unnamed until the button is pressed."""
+    """A run's folder, which stands for its newest checkpoint; None until a button is pressed."""
     runs = [*Run.listed(), *(Run.find(name) for name in bench.runs)]
     trained = {run.name: run for run in runs if run.checkpoint() is not None}
     if not trained:
         st.caption("No run has a checkpoint yet. Start one on the Train page.")
         return None
     name = st.selectbox("Run", list(trained), key="model/run")
-    return trained[name].checkpoint() if st.button("Open its newest checkpoint") else None
+    return trained[name].folder if st.button("Open its newest checkpoint") else None
 
 
 def from_folder(bench: Workbench) -> Path | None:
@@ -53,7 +53,7 @@ def from_folder(bench: Workbench) -> Path | None:
     folder = Path(typed.strip()).expanduser()
     if not folder.is_dir():
         raise BundleError(f"There is no folder {typed.strip()!r}. Type the whole path of one.")
-    return Run(folder).checkpoint() or folder
+    return folder
 
 
 def from_zip(bench: Workbench) -> Path | None:

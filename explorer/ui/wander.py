@@ -113,6 +113,13 @@ def typical(opened: Opened, z: NDArray[np.float32]) -> float | None:
     return opened.atlas.typicality(torch.from_numpy(z)[None]).item()
 
 
+def plainest(opened: Opened, z: NDArray[np.float32]) -> NDArray[np.float32]:
+    """``(D,)``: the most typical of ``z: (n, D)``; the first of them without an atlas."""
+    if opened.atlas is None:
+        return z[0]
+    return z[int(opened.atlas.typicality(torch.from_numpy(z)).argmax())]
+
+
 def nearest(opened: Opened, z: NDArray[np.float32]) -> NDArray[np.float32]:
     """``(D,)``: the latent of the known picture nearest to ``z: (D,)``; z without an atlas."""
     if opened.atlas is None:

@@ -67,7 +67,7 @@ def test_a_variation_is_taken_and_has_variations_of_its_own(visit):
     tab = visit(model="Digits")
     before = looks(stage(tab))
     kin = tab.locator("[class*=play-like] img")
-    expect(kin).to_have_count(6)
+    expect(kin).to_have_count(5)
     fits_a_phone(tab)
     source = kin.nth(2).get_attribute("src")
     kin.nth(2).click()

@@ -14,7 +14,8 @@ from explorer.ui.state import Workbench, remembered, workbench
 
 CORNERS = 256
 FIRST = 6  # dials at first
-STRIP = 6  # variations
+STRIP = 5  # variations
+FEW = 16  # pictures of a world, of which the plainest is met first
 USUAL = 0.15  # as much of what is known is less likely: nothing to mend
 
 
@@ -56,15 +57,15 @@ def show_page() -> None:
         )
     bench.seed = seed
 
-    plane = Plane(wander.world(opened, seed, CORNERS, variety), seed)
-    if bench.anchor is not None:
-        plane = plane.through(bench.anchor)
+    corners = wander.world(opened, seed, CORNERS, variety)
+    home = wander.plainest(opened, corners[:FEW]) if bench.anchor is None else bench.anchor
+    plane = Plane(corners, seed).through(home)
     axes = [Axis(way.label, way.direction) for way in (ways if more else ways[:FIRST])]
     with above:
         rested = stage(
             "play/stage",
             opened=opened,
-            origin=plane.at((0, 0)),
+            origin=home,
             axes=axes,
             plane=plane,
             values=None if bench.anchor is None else [0.0] * len(axes),
@@ -74,11 +75,11 @@ def show_page() -> None:
     if rested is not None:
         bench.z = rested.z
     elif bench.z is None:
-        bench.z = plane.at((0, 0))
+        bench.z = home
 
     with controls:
         snap(bench, opened)
-    with st.container(horizontal=True, gap="large"):
+    with st.container(horizontal=True, gap="medium"):
         take(bench, "play/like", "More like this", wander.variations(opened, bench.z, STRIP))
         if opened.atlas is not None:
             near = wander.nearest(opened, bench.z)
