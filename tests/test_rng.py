@@ -1,15 +1,20 @@
 """Draws under a seed are the seed's alone, whoever else draws meanwhile."""
 
 import threading
+import time
 
 import torch
 
 from explorer.rng import seeded
 
 
-def drawn(seed, n=200):
+def drawn(seed, pause=0.0):
+    numbers = []
     with seeded(seed):
-        return torch.stack([torch.randn(3) for _ in range(n)])
+        for _ in range(20):
+            numbers.append(torch.randn(3))
+            time.sleep(pause)  # lets another thread draw, if anything does
+    return torch.stack(numbers)
 
 
 def test_a_seed_says_everything():
@@ -45,7 +50,7 @@ def test_many_threads_draw_as_each_would_alone():
 
     def work(seed):
         gate.wait()
-        together[seed] = drawn(seed)
+        together[seed] = drawn(seed, pause=0.001)
 
     threads = [threading.Thread(target=work, args=(seed,)) for seed in range(6)]
     for thread in threads:
