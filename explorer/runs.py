@@ -163,7 +163,8 @@ class Run:
 
     def stop(self) -> None:
         """Asks the trainer to end at its next step with a checkpoint."""
-        (self.folder / "stop").touch()
+        with contextlib.suppress(FileNotFoundError):  # it has been deleted
+            (self.folder / "stop").touch()
 
     def alive(self) -> bool:
         """Whether a trainer holds the lock."""
@@ -196,7 +197,11 @@ class Run:
         return status
 
     def metrics(self, offset: int = 0) -> tuple[list[dict[str, float]], int]:
-        """Whole records after byte ``offset`` and the offset to ask from next time."""
+        """Whole records after byte ``offset`` and the offset to ask from next time.
+
+        Read from the beginning, lines that a fallen machine damaged are left out. Raises
+        ValueError where ``offset`` points into a line: what was there has been cut back.
+        """
         try:
             with open(self.folder / "metrics.jsonl", "rb") as file:
                 file.seek(offset)
@@ -204,7 +209,14 @@ class Run:
         except FileNotFoundError:
             return [], 0
         whole = chunk[: chunk.rfind(b"\n") + 1]
-        return [json.loads(line) for line in whole.splitlines()], offset + len(whole)
+        records = []
+        for line in whole.splitlines():
+            try:
+                records.append(json.loads(line))
+            except ValueError:
+                if offset:
+                    raise
+        return [r for r in records if isinstance(r, dict) and "step" in r], offset + len(whole)
 
     def log(self, length: int = 4000) -> str:
         """The last ``length`` characters or so of what the trainer said."""
@@ -229,7 +241,14 @@ class Run:
         """Removes the folder and every picture in it; a living trainer is ended first."""
         self.stop()
         self._end()
-        shutil.rmtree(self.folder)
+        for _ in range(30):
+            try:
+                return shutil.rmtree(self.folder)
+            except FileNotFoundError:
+                return None  # by somebody else
+            except PermissionError:
+                time.sleep(0.1)  # Windows: somebody is reading one of its files
+        raise RunError(f"{self.name} cannot be removed: one of its files is open somewhere.")
 
     def _end(self, patience: float = 10.0) -> None:
         """Waits until nobody trains here; ends who does not stop by itself."""

@@ -328,10 +328,11 @@ def test_half_a_line_waits_until_it_is_whole():
     assert offset == metrics.stat().st_size
 
 
-def test_damaged_lines_do_not_stop_a_resume():
+def test_damaged_lines_stop_neither_a_reader_nor_a_resume():
     run = made()
     lines = [b'{"step": 0, "elbo": -3}\n', b"\0\0\0\n", b"[]\n", b'{"step": 0, "el']
     (run.folder / "metrics.jsonl").write_bytes(b"".join(lines))
+    assert run.metrics()[0] == [{"step": 0, "elbo": -3}]
     loop.train(run, quiet=True)
     assert [r["step"] for r in run.metrics()[0]][:3] == [0, 1, 10]
 
@@ -404,6 +405,8 @@ def test_a_deleted_run_takes_its_pictures_along():
     with pytest.raises(RunError, match="deleted"):
         loop.train(run)
     assert not run.alive()
+    run.stop()
+    run.delete()
     assert not run.folder.exists()  # and looking did not bring it back
 
 

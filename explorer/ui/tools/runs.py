@@ -12,7 +12,7 @@ from explorer.runs import STOPPABLE, Run
 from explorer.shelf import SHELF
 from explorer.ui import progress, show, watched
 from explorer.ui.progress import STATES
-from explorer.ui.state import workbench
+from explorer.ui.state import remembered, workbench
 
 FEW, LIST = 3, 190  # runs that are listed in full; pixels of a longer list
 
@@ -55,9 +55,10 @@ def choose() -> Run | None:
             format_func=titles.__getitem__,
             captions=[progress.stand(run) for run in runs.values()],
             key="run",
+            **remembered(),
         )
-    st.query_params["run"] = name
-    return runs[name]
+    st.query_params["run"] = str(name)
+    return runs[str(name)]
 
 
 def told(run: Run, state: str, picture: DeltaGenerator, controls: DeltaGenerator) -> None:

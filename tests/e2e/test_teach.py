@@ -1,0 +1,124 @@
+"""A model is taught from the page, watched, left, found again, stopped, and played with."""
+
+import re
+
+import pytest
+from browsing import looks, settled, stage
+from PIL import Image
+from playwright.sync_api import expect
+
+STARTS = 120_000  # ms: a trainer yields to everything else on the machine
+
+
+def train(tab):
+    """Presses Train and waits for the page that it leads to."""
+    tab.get_by_role("button", name="Train", exact=True).click()
+    tab.wait_for_url(re.compile(r"/runs\?.*run="))
+
+
+def sheet(tab):
+    return tab.get_by_role("img", name=re.compile("Pictures by the model"))
+
+
+def curve(tab):
+    return tab.get_by_test_id("curve").locator("canvas")
+
+
+def inked(tab):
+    """Waits until the curve has a line: something in a colour of its own."""
+    tab.wait_for_function(
+        """() => {
+          const canvas = document.querySelector("[data-testid=curve] canvas");
+          if (!canvas?.width) return false;
+          const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+          let coloured = 0;
+          for (let k = 0; k < data.length; k += 4)
+            coloured += data[k + 3] > 200 && Math.abs(data[k] - data[k + 1]) > 60;
+          return coloured > 30;
+        }""",
+        timeout=STARTS,
+    )
+
+
+def test_small_digits_are_trained_watched_left_found_again_stopped_and_played_with(visit):
+    tab = visit("train")
+    expect(tab.get_by_role("img", name=re.compile("Some of the pictures"))).to_be_visible()
+    expect(tab.get_by_text(re.compile("About .* on this machine"))).to_be_visible()
+    tab.get_by_text("Best", exact=True).click()  # long enough not to be over before we stop it
+    expect(tab.get_by_text("22,500 steps")).to_be_visible()
+    train(tab)
+    expect(sheet(tab)).to_be_visible(timeout=STARTS)
+    inked(tab)
+
+    # the run is on disk, not in the tab
+    address = tab.url
+    tab.reload()
+    settled(tab)
+    assert tab.url == address
+    expect(sheet(tab)).to_be_visible()
+    expect(tab.get_by_text("Small digits,")).to_be_visible()
+    inked(tab)
+
+    # a public run is there for somebody else, too
+    other = visit("runs")
+    expect(other.get_by_text("Small digits,").first).to_be_visible()
+    other.context.close()
+
+    tab.get_by_role("button", name="Stop").click()
+    expect(tab.get_by_test_id("stMarkdownBadge").get_by_text("Stopped")).to_be_visible(
+        timeout=STARTS
+    )
+    expect(tab.get_by_role("button", name="Go on")).to_be_visible()
+
+    tab.get_by_role("button", name="Open in Play").click()
+    tab.wait_for_url(re.compile(r"/(\?|$)"))
+    settled(tab)
+    expect(tab.get_by_text("Small digits (yours)")).to_be_visible()
+    assert len(looks(stage(tab))) > 1000
+
+    tab.goto(address)
+    settled(tab)
+    tab.get_by_role("button", name="Delete").click()
+    tab.get_by_role("button", name="Delete it").click()
+    expect(tab.get_by_text("Small digits,")).to_have_count(0)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Files of a red or blue patch each."""
+    for k in range(12):
+        shade = (200, 30, 10 * k) if k % 2 else (10 * k, 30, 200)
+        Image.new("RGB", (48, 64), shade).save(tmp_path / f"{k}.png")
+    (tmp_path / "broken.png").write_bytes(b"no picture at all")
+    return sorted(tmp_path.iterdir())
+
+
+def test_a_run_on_ones_own_pictures_is_seen_by_its_link_alone(visit, pictures):
+    tab = visit("train")
+    tab.get_by_text("My own").click()
+    tab.locator("input[type=file]").set_input_files(pictures)
+    preview = tab.get_by_role("img", name="Your pictures as the model will see them")
+    expect(preview).to_be_visible()
+    expect(tab.get_by_text("12 pictures, as the model will see them.")).to_be_visible()
+    expect(tab.get_by_text("1 file is left out")).to_be_visible()
+    train(tab)
+    expect(tab.get_by_text("who has this page's address")).to_be_visible()
+
+    stranger = visit("runs")
+    expect(stranger.get_by_text("My pictures,")).to_have_count(0)
+    stranger.goto(tab.url)
+    settled(stranger)
+    expect(stranger.get_by_text("My pictures,")).to_be_visible()
+    stranger.get_by_role("button", name="Delete").click()
+    stranger.get_by_role("button", name="Delete it").click()
+    expect(stranger.get_by_text("My pictures,")).to_have_count(0, timeout=STARTS)
+
+    # whoever watches is told, and nothing is left behind
+    expect(tab.get_by_text("My pictures,")).to_have_count(0, timeout=STARTS)
+
+
+def test_the_pages_fit_a_phone(visit):
+    for name in ("train", "runs"):
+        tab = visit(name, options={"viewport": {"width": 390, "height": 844}})
+        wide = "document.querySelector('[data-testid=stMain]').scrollWidth"
+        assert tab.evaluate(wide) <= 390
