@@ -12,7 +12,8 @@ from explorer.protocol import DataSpec
 from explorer.runs import Run
 from explorer.ui import collection, progress, sources
 from explorer.ui.sources import PRESETS, QUICK, SOURCES
-from train import data, loop, pace
+from train import data, pace
+from train.trainer import assemble
 
 OWN = sources.own(40, {"path": "", "size": 32, "grey": False})
 
@@ -26,7 +27,7 @@ def test_every_ready_setting_makes_a_trainer_for_its_pictures(source, name):
     config = sources.preset(source, name)
     assert config.dataset == source.dataset
     spec = data.spec(config.dataset, config.data)
-    trainer = loop.assemble(config, pace._noise(spec, min(config.batch, 4)))
+    trainer = assemble(config, pace._noise(spec, min(config.batch, 4)))
     assert trainer.model.data == spec
     total = sources.steps(config, source)
     assert 1 <= config.log_every <= config.evaluate_every <= config.checkpoint_every

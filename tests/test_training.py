@@ -19,6 +19,7 @@ from train.config import TrainConfig, recipe, recipes
 from train.data import DATASETS, Dataset, Split
 from train.log import SHOWN, portrait
 from train.objectives import ELBO, OBJECTIVES
+from train.trainer import prepare
 
 SHORT = dict(
     name="short",
@@ -99,7 +100,7 @@ def test_every_record_is_strict_json():
 
 @pytest.mark.parametrize(("name", "end"), [("cosine", 0.01), ("constant", 1.0)])
 def test_the_learning_rate_goes_from_what_was_asked_to_its_end(name, end):
-    trainer = loop.prepare(config(schedule=name, lr=0.01))
+    trainer = prepare(config(schedule=name, lr=0.01))
     rates = []
     for step in range(trainer.total + 1):
         trainer.step = step
@@ -111,7 +112,7 @@ def test_the_learning_rate_goes_from_what_was_asked_to_its_end(name, end):
 
 
 def test_the_average_follows_by_the_decay_that_was_asked_once_it_is_old():
-    trainer = loop.prepare(config(ema=0.75))
+    trainer = prepare(config(ema=0.75))
     first = next(trainer.average.parameters()).clone()
     weight = next(trainer.model.parameters())
     weight.data += 1
@@ -129,12 +130,12 @@ def test_the_average_follows_by_the_decay_that_was_asked_once_it_is_old():
 
 
 def test_without_an_average_the_model_is_what_is_kept():
-    trainer = loop.prepare(config(ema=0.0))
+    trainer = prepare(config(ema=0.0))
     assert trainer.average is trainer.model
 
 
 def test_clipping_bounds_the_step():
-    trainer = loop.prepare(config(clip=1e-3))
+    trainer = prepare(config(clip=1e-3))
     x, y = batches.batch(trainer.data.train, trainer.config, 0, trainer.device)
     loop.update(trainer, x, y)
     norms = [p.grad.norm() for p in trainer.phases[0].module.parameters()]
@@ -372,7 +373,7 @@ def test_half_precision_is_kept_where_the_bound_minds_less_than_the_tolerance(
 
 @pytest.mark.parametrize("held", [1, 3, 300])
 def test_a_portrait_has_four_full_rows_and_moves_only_with_the_model(held):
-    trainer = loop.prepare(config())
+    trainer = prepare(config())
     data = trainer.data
     part = Split(data.held.x[:held], data.held.y[:held])
     few = Dataset(data.spec, data.train, part, licence="", credit="")

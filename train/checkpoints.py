@@ -6,7 +6,6 @@ import json
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -16,8 +15,7 @@ from explorer import bundle
 from explorer.bundle import replace_whole
 from explorer.runs import Run
 
-if TYPE_CHECKING:
-    from .loop import Trainer
+from .trainer import Trainer
 
 RESUME = "resume.safetensors"
 

@@ -12,7 +12,8 @@ from explorer.rng import seeded
 
 from .config import TrainConfig
 from .data import Dataset, Split
-from .loop import assemble, follow, threads, update
+from .loop import follow, update
+from .trainer import assemble, threads
 
 PIXELS = 1 << 17  # in a batch that is timed: a larger one takes longer in proportion
 

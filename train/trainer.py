@@ -1,0 +1,95 @@
+"""A run in memory: its model, its data, its optimisers, made from a config alone."""
+
+from __future__ import annotations
+
+import copy
+import os
+import time
+from dataclasses import dataclass
+
+import torch
+
+from explorer import bundle
+from explorer.bundle import Card
+from explorer.device import resolve
+from explorer.errors import RunError
+from explorer.protocol import LatentModel
+
+from . import batches
+from .config import TrainConfig
+from .data import Dataset, load
+from .objectives import OBJECTIVES, Phase
+
+
+@dataclass
+class Trainer:
+    """What one run holds in memory, and what a checkpoint must bring back."""
+
+    config: TrainConfig
+    data: Dataset
+    card: Card
+    model: LatentModel
+    average: LatentModel  # follows the model's weights; the model itself where ema is 0
+    phases: list[Phase]
+    optimizers: list[torch.optim.Adam]
+    device: torch.device
+    step: int = 0
+
+    @property
+    def total(self) -> int:
+        """Steps in the whole run."""
+        return self.config.epochs * batches.per_epoch(len(self.data.train.x), self.config.batch)
+
+
+def prepare(config: TrainConfig) -> Trainer:
+    """A trainer at step 0, everything in it a function of ``config``."""
+    return assemble(config, load(config.dataset, config.data))
+
+
+def assemble(config: TrainConfig, data: Dataset) -> Trainer:
+    """A trainer at step 0 on ``data``. Raises ExplorerError where it does not fit the config."""
+    if config.objective not in OBJECTIVES:
+        raise RunError(f"Unknown objective {config.objective!r}; known: {', '.join(OBJECTIVES)}.")
+    torch.manual_seed(config.seed)
+    device = torch.device(resolve(config.device))
+    batches.check(config, data)
+    card = _card(config, data)
+    model = bundle.build(card)
+    model.start_at(data.train.mean_picture())
+    model.to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    objective = OBJECTIVES[config.objective](**config.terms)
+    bundle.check_fields(objective)
+    phases = objective.phases(model)
+    for phase in phases:
+        phase.module.to(device)
+    adam = [
+        torch.optim.Adam(p.module.parameters(), lr=config.lr, betas=(0.9, 0.99), fused=True)
+        for p in phases
+    ]
+    average = copy.deepcopy(model).requires_grad_(False) if config.ema else model
+    return Trainer(config, data, card, model, average, phases, adam, device)
+
+
+def _card(config: TrainConfig, data: Dataset) -> Card:
+    return Card(
+        name=config.name,
+        title=config.title or config.name,
+        family=config.family,
+        config=config.model,
+        data=data.spec,
+        training=config.as_dict(),
+        notes=config.notes,
+        provenance=dict(
+            data=data.spec.name,
+            licence=data.licence,
+            credit=data.credit,
+            seed=str(config.seed),
+            torch=torch.__version__,
+            date=time.strftime("%Y-%m-%d"),
+        ),
+    )
+
+
+def threads(config: TrainConfig) -> int:
+    """Processor threads that a run takes."""
+    return config.threads or max(1, (os.cpu_count() or 2) - 1)
