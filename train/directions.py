@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -78,7 +79,7 @@ def _classifier(z: Tensor, lacks: Tensor, has: Tensor) -> tuple[Tensor, float]:
     fit = LogisticRegression(C=0.05, max_iter=500)
     fit.fit((z[clear] / spread).numpy(), has[clear].numpy())
     weights = torch.as_tensor(fit.coef_[0], dtype=torch.float32)
-    return weights / spread, -float(fit.intercept_[0])
+    return weights / spread, -float(np.ravel(fit.intercept_)[0])
 
 
 def _pattern(a: Attribute, z: Tensor, known: Mapping[str, Tensor]) -> Tensor:

@@ -52,7 +52,7 @@ def choose() -> Run | None:
         name = st.radio(
             "Run",
             list(runs),
-            format_func=titles.__getitem__,
+            format_func=lambda key: titles[str(key)],
             captions=[progress.stand(run) for run in runs.values()],
             key="run",
             **remembered(),
