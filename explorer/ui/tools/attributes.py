@@ -190,7 +190,8 @@ def side_effects(offered: list[Move], step: torch.Tensor, unit: str) -> None:
     with st.expander("How well is this known?"):
         rows = [{"change": m.label, "known from": m.source} for m in offered]
         st.dataframe(rows, hide_index=True, width="stretch")
-        st.caption(QUALITY)
+        if unit == UNITS:
+            st.caption(QUALITY)
 
 
 QUALITY = (
