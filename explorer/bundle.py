@@ -10,14 +10,18 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
+import lzma
 import os
+import reprlib
+import sys
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, Literal, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import IO, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -32,6 +36,12 @@ FORMAT = 1
 CARD, WEIGHTS, ATLAS = "card.json", "weights.safetensors", "atlas.safetensors"
 LARGEST_FILE = 512 << 20  # bytes; nothing of ours comes near it
 LARGEST_CARD = 1 << 20
+MOST_WEIGHTS = LARGEST_FILE // 2  # in half precision they would fill a file
+
+# what zipfile raises on damaged files, beside OSError; RuntimeError is a password
+DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, EOFError)
+
+C = TypeVar("C")
 
 
 @dataclass(frozen=True)
@@ -72,28 +82,42 @@ class Card:
 
 
 def check_fields(instance: Any) -> None:
-    """Raises BundleError when a field is outside its metadata's range or its Literal's choices.
+    """Raises BundleError when a field is not of its kind, range, or its Literal's choices.
 
     Called before a model is built, so that a card cannot ask for a terabyte.
     """
     hints = get_type_hints(type(instance))
     for f in dataclasses.fields(instance):
         value, kind = getattr(instance, f.name), hints[f.name]
-        where = f"{type(instance).__name__}.{f.name}"
+        if isinstance(kind, UnionType):  # such as float | None
+            if value is None:
+                continue
+            kind = get_args(kind)[0]
+        said = f"{type(instance).__name__}.{f.name} is {reprlib.repr(value)}"
         if get_origin(kind) is Literal and value not in get_args(kind):
-            raise BundleError(
-                f"{where} is {value!r}; it can be {', '.join(map(str, get_args(kind)))}."
-            )
+            raise BundleError(f"{said}; it can be {', '.join(map(str, get_args(kind)))}.")
+        plain = get_origin(kind) or kind
+        if plain in KINDS and not isinstance(value, plain):
+            raise BundleError(f"{said}; it should be {KINDS[plain]}.")
         if kind in (int, float):
-            if (
-                isinstance(value, bool)
-                or not isinstance(value, int | kind)
-                or not math.isfinite(value)
-            ):
-                raise BundleError(f"{where} is {value!r}; it should be a number.")
-            low, high = f.metadata.get("range", (-math.inf, math.inf))
+            if isinstance(value, bool) or not isinstance(value, int | kind) or value != value:
+                raise BundleError(f"{said}; it should be a number.")
+            low, high = f.metadata.get("range", (-sys.float_info.max, sys.float_info.max))
             if not low <= value <= high:
-                raise BundleError(f"{where} is {value}; it can be {low} to {high}.")
+                raise BundleError(f"{said}; it can be {low} to {high}.")
+
+
+KINDS = {str: "a text", bool: "true or false", dict: "a table"}
+
+
+def filled(kind: type[C], fields: Mapping[str, Any], where: str) -> C:
+    """The dataclass ``kind`` with these fields, checked; ``where`` is told if they do not fit."""
+    try:
+        instance = kind(**fields)
+    except TypeError as error:
+        raise BundleError(f"{where}: {error}.") from None
+    check_fields(instance)
+    return instance
 
 
 def build(card: Card) -> LatentModel:
@@ -105,13 +129,15 @@ def build(card: Card) -> LatentModel:
             f"(it knows {known}). Update Latent Explorer, or choose another model."
         )
     family = FAMILIES[card.family]
-    try:
-        config = family.Config(**card.config)
-    except TypeError as error:
+    where = f"{card.name}: its config does not fit {card.family}"
+    config = filled(family.Config, card.config, where)
+    with torch.device("meta"):  # shapes without memory
+        weights = sum(p.numel() for p in family(card.data, config).parameters())
+    if weights > MOST_WEIGHTS:
         raise BundleError(
-            f"{card.name}: its config does not fit {card.family}: {error}."
-        ) from None
-    check_fields(config)
+            f"{card.name} would have {weights:,} weights, which are too many: at most "
+            f"{MOST_WEIGHTS:,} can be kept. Choose a smaller model or smaller pictures."
+        )
     return family(card.data, config)
 
 
@@ -162,7 +188,13 @@ def read_card(folder: Path) -> Card:
             f"{folder.name} holds no card.json, so it is not a model of this program. "
             "Choose the folder that holds card.json and weights.safetensors."
         ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
+    except OSError as error:
+        raise BundleError(
+            f"{folder.name}: card.json cannot be read ({error.strerror}). Copy the bundle again."
+        ) from None
+    except BundleError:
+        raise
+    except (ValueError, RecursionError):
         raise BundleError(f"{folder.name}: card.json is damaged. Copy the bundle again.") from None
     if not isinstance(raw, dict):
         raise BundleError(f"{folder.name}: card.json is damaged. Copy the bundle again.")
@@ -186,13 +218,12 @@ def _card(raw: dict[str, Any]) -> Card:
         raise ValueError("picture size")
     if data.channels not in (1, 3) or not 1 <= data.height <= 1024 or not 1 <= data.width <= 1024:
         raise ValueError(f"pictures of {sides}")
-    if not all(
-        isinstance(raw.get(k, {}), dict)
-        for k in ("config", "training", "provenance", "notes", "files")
-    ):
-        raise ValueError("a table is missing")
-    metrics = tuple(Metric(**m) for m in raw.get("metrics", ()))
-    return Card(**{**raw, "data": data, "metrics": metrics})
+    card = Card(
+        **{**raw, "data": data, "metrics": tuple(Metric(**m) for m in raw.get("metrics", ()))}
+    )
+    for part in (card, *card.metrics):
+        check_fields(part)
+    return card
 
 
 def read_tensors(path: Path, expected: str | None = None) -> dict[str, Tensor]:
@@ -271,7 +302,7 @@ def unpack(archive: IO[bytes], into: Path) -> Path:
                 path = PurePosixPath(info.filename)
                 if path.parent == parent and path.name in wanted:
                     _extract(zipped, info, folder / path.name, wanted[path.name])
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+    except (*DAMAGE, RuntimeError, OSError) as error:
         raise BundleError(
             f"The file is not a zip that can be read ({error}). Zip the model's folder again."
         ) from None

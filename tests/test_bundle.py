@@ -75,6 +75,48 @@ DAMAGES = {
         ),
         "does not say",
     ),
+    "a config of 400 digits": (
+        lambda f: change_card(f, config={"latent": 3, "hidden": 10**400}),
+        "can be 16 to 2048",
+    ),
+    "a config that is no table": (lambda f: change_card(f, config=[1]), "a table"),
+    "a title that is no text": (lambda f: change_card(f, title=[1]), "text"),
+    "a number too long to be read": (
+        lambda f: (f / CARD).write_text(f'{{"format": {"1" * 5000}}}'),
+        "damaged",
+    ),
+    "a metric of words": (
+        lambda f: change_card(
+            f, metrics=[dict(name="elbo", value="x", unit="nats", protocol="", n=1)]
+        ),
+        "a number",
+    ),
+    "an error of words": (
+        lambda f: change_card(
+            f, metrics=[dict(name="elbo", value=1, unit="nats", protocol="", n=1, error="x")]
+        ),
+        "a number",
+    ),
+    "a folder for a card": (
+        lambda f: ((f / CARD).unlink(), (f / CARD).mkdir()),
+        "cannot be read",
+    ),
+    "a model of 50 GB": (
+        lambda f: change_card(
+            f,
+            data=dict(name="x", channels=3, height=1024, width=1024, classes=[]),
+            config={"hidden": 2048},
+        ),
+        "too many",
+    ),
+    "convolutions over odd pictures": (
+        lambda f: change_card(
+            f,
+            data=dict(name="x", channels=1, height=5, width=5, classes=[]),
+            config={"net": "conv"},
+        ),
+        "mlp",
+    ),
     "no weights": (lambda f: (f / WEIGHTS).unlink(), "missing"),
     "truncated weights": (cut, "hash"),
     "exchanged weights": (lambda f: (f / WEIGHTS).write_bytes(b"x" * 99), "hash"),
@@ -187,6 +229,17 @@ def test_nothing_escapes_from_a_zip(folder, tmp_path):
 def test_what_is_no_zip_is_told(tmp_path, content, word):
     with pytest.raises(BundleError, match=word):
         bundle.unpack(io.BytesIO(content), tmp_path)
+
+
+def test_a_zip_that_is_damaged_inside_is_told(folder, tmp_path):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr(CARD, (folder / CARD).read_bytes())
+    raw = bytearray(buffer.getvalue())
+    for k in range(45, 70):
+        raw[k] ^= 0xFF
+    with pytest.raises(BundleError, match="not a zip that can be read"):
+        bundle.unpack(io.BytesIO(bytes(raw)), tmp_path)
 
 
 def test_a_zip_without_a_card_or_with_two_is_told(folder, tmp_path):

@@ -12,6 +12,7 @@ from torch.distributions import Bernoulli, kl_divergence
 from explorer import bundle
 from explorer.bundle import Card
 from explorer.distributions import draw
+from explorer.errors import ExplorerError
 from explorer.protocol import DataSpec
 from explorer.runs import Run
 from train import batches, evaluate, loop, promote
@@ -385,3 +386,15 @@ def test_a_portrait_has_four_full_rows_and_moves_only_with_the_model(held):
     assert torch.equal(portrait(trainer.model, few), first)
     next(trainer.model.parameters()).data += 0.1
     assert not torch.equal(portrait(trainer.model, few), first)
+
+
+@pytest.mark.parametrize("wrong", [dict(terms={"bta": 4}), dict(terms={"beta": "4"})])
+def test_terms_that_the_objective_does_not_take_are_told(wrong):
+    with pytest.raises(ExplorerError, match=r"bta|beta"):
+        prepare(config(**wrong))
+
+
+@pytest.mark.parametrize("wrong", [dict(name=5), dict(terms=4), dict(half="yes"), dict(model=[])])
+def test_settings_of_another_kind_are_told(wrong):
+    with pytest.raises(ExplorerError, match=next(iter(wrong))):
+        TrainConfig.from_dict(wrong, "recipe")

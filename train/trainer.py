@@ -57,8 +57,8 @@ def assemble(config: TrainConfig, data: Dataset) -> Trainer:
     model = bundle.build(card)
     model.start_at(data.train.mean_picture())
     model.to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    objective = OBJECTIVES[config.objective](**config.terms)
-    bundle.check_fields(objective)
+    where = f"{config.name}: its terms do not fit {config.objective}"
+    objective = bundle.filled(OBJECTIVES[config.objective], config.terms, where)
     phases = objective.phases(model)
     for phase in phases:
         phase.module.to(device)

@@ -13,8 +13,17 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from ..distributions import diag_normal
+from ..errors import BundleError
 from ..likelihoods import LIKELIHOODS
-from ..nets import OverLeading, conv_decoder, conv_encoder, gaussian, mlp, set_output_bias
+from ..nets import (
+    OverLeading,
+    conv_decoder,
+    conv_encoder,
+    gaussian,
+    halvings,
+    mlp,
+    set_output_bias,
+)
 from ..protocol import Block, DataSpec, LatentModel
 
 
@@ -55,6 +64,10 @@ class VAE(LatentModel):
         c, h, w = data.shape
         out = torch.Size([c * self.likelihood.per_pixel, h, w])
         if config.net == "conv":
+            if halvings(h, w) == 0:
+                raise BundleError(
+                    f"Pictures of {h} x {w} cannot be halved, as convolutions do. Choose net mlp."
+                )
             self.encoder = conv_encoder(data.shape, config.width, 2 * config.latent)
             decoder = conv_decoder(config.latent, out, config.width, residual=(1, 1))
         else:
