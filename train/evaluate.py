@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from explorer import atlas, bundle
+from explorer import atlas, bundle, diagnostics
 from explorer.bundle import Card, Metric
 from explorer.distributions import centre, draw, rate, rate_per_coordinate
 from explorer.inference import log_likelihood, log_weights, picture
@@ -23,7 +23,6 @@ from .directions import sides
 
 LOOK = 512  # held-out pictures in a quick look
 ELBO_SAMPLES = 32
-ACTIVE = 0.01  # a unit is active where its mean varies more than this (Burda et al. 2016)
 
 
 @torch.no_grad()
@@ -123,16 +122,15 @@ def measure(
     where = f"{data.spec.name}, held-out"
     if config.binarise == "dynamic":
         where += ", dynamically binarised (seeded)"
-    units = torch.cat(centres).var(0)
     return [
         _nats("elbo", torch.cat(elbo), f"{where}, {ELBO_SAMPLES} samples each"),
         _nats("log_likelihood", torch.cat(likelihood), f"{where}, importance-weighted, K = {k}"),
         _nats("rate", torch.cat(rates), f"{where}, KL(q(z|x) ‖ p(z))"),
         Metric(
             "active_units",
-            float((units > ACTIVE).sum()),
+            float(diagnostics.used(torch.cat(centres))),
             f"of {model.latent_size}",
-            f"{where}, variance of the posterior mean above {ACTIVE}",
+            f"{where}, variance of the posterior mean above {diagnostics.ACTIVE}",
             total,
         ),
         Metric(
