@@ -38,10 +38,7 @@ def pixels(opened: Opened, z: NDArray[np.float32] | torch.Tensor) -> NDArray[np.
 
 @st.cache_data(max_entries=256, show_spinner=False)
 def _pixels(key: str, generation: int, z: NDArray[np.float32]) -> NDArray[np.uint8]:
-    opened = SHELF[key]
-    with torch.no_grad(), seeded(0):
-        parts = torch.from_numpy(z).to(opened.device).split(64)
-        return images.to_pixels(torch.cat([picture(opened.model.decode(p)) for p in parts]))
+    return images.to_pixels(drawn(SHELF[key], z))
 
 
 def latent(opened: Opened, x: torch.Tensor) -> NDArray[np.float32]:

@@ -11,8 +11,8 @@ import streamlit as st
 
 from explorer import bundle, guard
 from explorer.errors import BundleError
-from explorer.runs import Run
 from explorer.shelf import SHELF
+from explorer.ui import progress
 from explorer.ui.state import Workbench, workbench
 
 LARGEST = 64  # MB of an uploaded zip
@@ -34,7 +34,7 @@ def another() -> None:
 
 def from_run(bench: Workbench) -> Path | None:
     """A run's folder, which stands for its newest checkpoint; None until a button is pressed."""
-    runs = [*Run.listed(), *(Run.find(name) for name in bench.runs)]
+    runs = progress.visible(bench.runs)
     trained = {run.name: run for run in runs if run.checkpoint() is not None}
     if not trained:
         st.caption("No run has a checkpoint yet. Start one on the Train page.")
