@@ -128,7 +128,7 @@ def contact(pixels: NDArray[np.uint8], alt: str, width: int) -> None:
 
 def fact(title: str, text: str) -> None:
     """A small heading and a sentence."""
-    st.caption(f"**{title}**  \n{text}")
+    st.caption(f"**{title}**  \n{plain(text)}")
 
 
 def profile(values: ArrayLike, y: str, x: str) -> None:
