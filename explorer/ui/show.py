@@ -72,19 +72,29 @@ def strip(
     )
 
 
+NUMBERS = {
+    "elbo": "Bound (ELBO)",
+    "log_likelihood": "Log-likelihood",
+    "rate": "Information (KL)",
+    "active_units": "Coordinates in use",
+    "squared_error": "Redrawing error",
+}
+
+
 def numbers(metrics: Sequence[Metric]) -> None:
     """A table of measured numbers, each with its protocol and error."""
     rows = [
         {
-            "what": m.name.replace("_", " "),
-            "value": f"{m.value:.4g}" + (f" ± {m.error:.2g}" if m.error is not None else ""),
-            "unit": m.unit,
-            "over": m.n,
-            "protocol": m.protocol,
+            "What": NUMBERS.get(m.name, m.name.replace("auc/", "AUC of ").replace("_", " ")),
+            "Value": f"{m.value:.4g}" + (f" ± {m.error:.2g}" if m.error is not None else ""),
+            "Unit": m.unit,
+            "Pictures": f"{m.n:,}",
+            "How it was measured": m.protocol,
         }
         for m in metrics
     ]
-    st.dataframe(rows, hide_index=True, width="stretch")
+    # a table of the page, not of a grid: what does not fit goes on in the next line
+    st.table(rows, border="horizontal", hide_index=True)
 
 
 def bars(values: Sequence[float], labels: Sequence[str], axis: str) -> None:

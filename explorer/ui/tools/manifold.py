@@ -53,7 +53,7 @@ def two_of(opened: Opened, names: list[str]) -> tuple[str, str]:
     if len(names) == 2:
         st.caption(
             f"{opened.card.title or opened.card.name} tells pictures apart by two numbers only: "
-            "all it can draw is on this sheet."
+            "nearly all it can draw is on this sheet, and the rest a little further out."
         )
         return names[0], names[1]
     across = st.selectbox("Across", names, key="manifold/across", **remembered())
