@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from browsing import looks, settled, stage
+from browsing import drag, looks, looks_new, settled, stage
 from PIL import Image
 from playwright.sync_api import expect
 
@@ -20,23 +20,23 @@ def sheet(tab):
     return tab.get_by_role("img", name=re.compile("Pictures by the model"))
 
 
-def curve(tab):
-    return tab.get_by_test_id("curve").locator("canvas")
-
-
 def inked(tab):
-    """Waits until the curve has a line: something in a colour of its own."""
-    tab.wait_for_function(
-        """() => {
-          const canvas = document.querySelector("[data-testid=curve] canvas");
-          if (!canvas?.width) return false;
-          const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-          let coloured = 0;
-          for (let k = 0; k < data.length; k += 4)
-            coloured += data[k + 3] > 200 && Math.abs(data[k] - data[k + 1]) > 60;
-          return coloured > 30;
-        }""",
-        timeout=STARTS,
+    """Waits until the curve has a line: enough in a colour of its own."""
+    tab.get_by_test_id("curve").evaluate(
+        """(chart) => new Promise((done) => {
+          const look = () => {
+            const canvas = chart.querySelector("canvas");
+            let coloured = 0;
+            if (canvas?.width) {
+              const all = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+              for (let k = 0; k < all.data.length; k += 4)
+                coloured += all.data[k + 3] > 200 && Math.abs(all.data[k] - all.data[k + 1]) > 60;
+            }
+            if (coloured > 30) done();
+            else setTimeout(look, 200);
+          };
+          look();
+        })"""
     )
 
 
@@ -65,16 +65,17 @@ def test_small_digits_are_trained_watched_left_found_again_stopped_and_played_wi
     other.context.close()
 
     tab.get_by_role("button", name="Stop").click()
-    expect(tab.get_by_test_id("stMarkdownBadge").get_by_text("Stopped")).to_be_visible(
-        timeout=STARTS
-    )
+    expect(tab.get_by_text("■ stopped")).to_be_visible(timeout=STARTS)
     expect(tab.get_by_role("button", name="Go on")).to_be_visible()
 
     tab.get_by_role("button", name="Open in Play").click()
     tab.wait_for_url(re.compile(r"/(\?|$)"))
     settled(tab)
-    expect(tab.get_by_text("Small digits (yours)")).to_be_visible()
-    assert len(looks(stage(tab))) > 1000
+    expect(tab.get_by_role("combobox", name="Model")).to_have_value("Small digits (yours)")
+    canvas = stage(tab)
+    before = looks(canvas)
+    drag(tab, canvas, 150, -90)
+    looks_new(canvas, before)
 
     tab.goto(address)
     settled(tab)
