@@ -2,7 +2,9 @@
 
 import re
 
-from browsing import settled
+import pytest
+from browsing import drag, looks, looks_new, settled, stage
+from PIL import Image
 from playwright.sync_api import expect
 
 STARTS = 120_000  # ms: a trainer yields to everything else on the machine
@@ -36,6 +38,60 @@ def inked(tab):
           look();
         })"""
     )
+
+
+def test_small_digits_are_trained_watched_left_found_again_stopped_and_played_with(visit):
+    tab = visit("train")
+    expect(tab.get_by_role("img", name=re.compile("Some of the pictures"))).to_be_visible()
+    expect(tab.get_by_text(re.compile("About .* on this machine"))).to_be_visible()
+    tab.get_by_text("Best", exact=True).click()  # long enough not to be over before we stop it
+    expect(tab.get_by_text("22,500 steps")).to_be_visible()
+    train(tab)
+    expect(sheet(tab)).to_be_visible(timeout=STARTS)
+    inked(tab)
+
+    # the run is on disk, not in the tab
+    address = tab.url
+    tab.reload()
+    settled(tab)
+    assert tab.url == address
+    expect(sheet(tab)).to_be_visible()
+    expect(tab.get_by_text("Small digits,")).to_be_visible()
+    inked(tab)
+
+    # a public run is there for somebody else, too
+    other = visit("runs")
+    expect(other.get_by_text("Small digits,").first).to_be_visible()
+    other.context.close()
+
+    tab.get_by_role("button", name="Stop").click()
+    expect(tab.get_by_text("■ stopped")).to_be_visible(timeout=STARTS)
+    expect(tab.get_by_role("button", name="Go on")).to_be_visible()
+
+    tab.get_by_role("button", name="Open in Play").click()
+    tab.wait_for_url(re.compile(r"/(\?|$)"))
+    settled(tab)
+    expect(tab.get_by_role("combobox", name="Model")).to_have_value("Small digits (yours)")
+    canvas = stage(tab)
+    before = looks(canvas)
+    drag(tab, canvas, 150, -90)
+    looks_new(canvas, before)
+
+    tab.goto(address)
+    settled(tab)
+    tab.get_by_role("button", name="Delete").click()
+    tab.get_by_role("button", name="Delete it").click()
+    expect(tab.get_by_text("Small digits,")).to_have_count(0)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Files of a red or blue patch each."""
+    for k in range(12):
+        shade = (200, 30, 10 * k) if k % 2 else (10 * k, 30, 200)
+        Image.new("RGB", (48, 64), shade).save(tmp_path / f"{k}.png")
+    (tmp_path / "broken.png").write_bytes(b"no picture at all")
+    return sorted(tmp_path.iterdir())
 
 
 def test_a_run_on_ones_own_pictures_is_seen_by_its_link_alone(visit, pictures):
