@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from explorer.errors import RunError
-from explorer.runs import Run
+from explorer.runs import STOPPABLE, Run
 
 Colour = Literal["blue", "green", "gray", "red"]
 Records = Sequence[Mapping[str, Any]]
@@ -80,7 +80,8 @@ def titled(run: Run) -> str:
 def stand(run: Run) -> str:
     """Under its name in the list: a sign and words for how it stands."""
     now = status(run)
-    share = f", {now['step'] / now['of']:.0%}" if now.get("of") and now["state"] != "done" else ""
+    ended = now.get("of") and now["state"] not in ("done", *STOPPABLE)
+    share = f" at {now['step'] / now['of']:.0%}" if ended else ""
     shown = STATES[now["state"]]
     return f"{shown.sign} {shown.word}{share}" + (", private" if run.private else "")
 
