@@ -1,0 +1,108 @@
+"""What is maximised, against what the distributions say."""
+
+import pytest
+import torch
+from torch.distributions import kl_divergence
+
+from explorer import bundle
+from explorer.bundle import Card
+from explorer.distributions import draw
+from explorer.protocol import DataSpec
+from train.objectives import ELBO, OBJECTIVES
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    spec = DataSpec("toy", 1, 8, 8)
+    return bundle.build(Card("toy", "vae", dict(latent=5, hidden=32), spec)).double()
+
+
+@pytest.fixture
+def x():
+    return torch.rand(16, 1, 8, 8, generator=torch.Generator().manual_seed(1)).round().double()
+
+
+def terms(objective, model, x, step=0):
+    (phase,) = objective.phases(model)
+    torch.manual_seed(3)
+    return phase.loss(x, None, step)
+
+
+def test_with_beta_one_the_loss_is_minus_the_bound(model, x):
+    seen = terms(ELBO(), model, x)
+    assert seen["loss"].item() == pytest.approx(-seen["elbo"].item())
+    assert seen["elbo"].item() == pytest.approx(-(seen["distortion"] + seen["rate"]).item())
+
+
+def test_the_terms_are_what_the_distributions_say(model, x):
+    seen = terms(ELBO(), model, x)
+    torch.manual_seed(3)
+    q = model.encode(x)
+    z, _ = draw(q)
+    assert seen["rate"].item() == pytest.approx(kl_divergence(q, model.prior()).mean().item())
+    assert seen["distortion"].item() == pytest.approx(-model.decode(z).log_prob(x).mean().item())
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.5, 4.0])
+def test_beta_weighs_the_rate_alone(model, x, beta):
+    seen = terms(ELBO(beta=beta), model, x)
+    assert seen["loss"].item() == pytest.approx((seen["distortion"] + beta * seen["rate"]).item())
+
+
+def test_warming_up_lets_beta_rise_in_equal_steps_and_stay():
+    beta = [
+        terms_of(ELBO(beta=2.0, warmup=4), step)["beta"].item() for step in (0, 1, 2, 3, 4, 99)
+    ]
+    assert beta == pytest.approx([0.5, 1.0, 1.5, 2.0, 2.0, 2.0])
+
+
+def terms_of(objective, step):
+    torch.manual_seed(0)
+    model = bundle.build(Card("toy", "vae", dict(latent=5, hidden=32), DataSpec("toy", 1, 8, 8)))
+    return terms(objective, model, torch.zeros(4, 1, 8, 8), step)
+
+
+def test_free_bits_cost_their_number_where_the_rate_is_below_and_nothing_more_above(model, x):
+    each = kl_divergence(model.encode(x).base_dist, model.prior().base_dist).mean(0)
+    low, high = each.min().item() / 2, each.max().item() * 2
+    plain = terms(ELBO(), model, x)
+    seen = terms(ELBO(free_bits=low), model, x)
+    assert seen["loss"].item() == pytest.approx(plain["loss"].item())
+    seen = terms(ELBO(free_bits=high), model, x)
+    assert seen["loss"].item() == pytest.approx((plain["distortion"] + 5 * high).item())
+    assert seen["elbo"].item() == pytest.approx(plain["elbo"].item())  # the bound is the bound
+
+    first = next(model.encoder.parameters())
+    price = seen["loss"] - seen["distortion"]
+    assert torch.autograd.grad(price, first, allow_unused=True)[0].abs().sum() == 0
+
+
+@pytest.mark.parametrize(("factor", "rises"), [(0.5, True), (2.0, False)])
+def test_a_held_rate_gets_dearer_while_it_is_too_high_and_cheaper_while_too_low(
+    model, x, factor, rises
+):
+    rate = terms(ELBO(), model, x)["rate"].item()
+    (phase,) = ELBO(beta=3.0, hold_rate=factor * rate).phases(model)
+    optimizer = torch.optim.SGD(phase.module.parameters(), lr=1e-3)
+    torch.manual_seed(3)
+    before = phase.loss(x, None, 0)
+    assert before["beta"].item() == pytest.approx(3.0)
+    before["loss"].backward()
+    optimizer.step()
+    after = phase.loss(x, None, 1)["beta"].item()
+    assert (after > 3.0) == rises
+
+
+def test_a_held_rate_presses_on_the_model_as_beta_would(model, x):
+    first = next(model.encoder.parameters())
+    held = terms(ELBO(beta=3.0, hold_rate=7.0), model, x)["loss"]
+    plain = terms(ELBO(beta=3.0), model, x)["loss"]
+    assert torch.allclose(*(torch.autograd.grad(loss, first)[0] for loss in (held, plain)))
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_every_objectives_loss_has_a_gradient_for_all_that_it_trains(name, model, x):
+    for phase in OBJECTIVES[name]().phases(model):
+        phase.loss(x, None, 0)["loss"].backward()
+        assert all(p.grad is not None for p in phase.module.parameters())
