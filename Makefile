@@ -31,7 +31,7 @@ lint: .venv/tests
 	$(BIN)/pyright
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # the recipe that tests train: twenty seconds, into runs/
 train: .venv/runs

@@ -214,6 +214,14 @@ def test_mirroring_shows_each_picture_or_its_mirror_image():
     assert 140 < mirrored.sum() < 260
 
 
+def test_a_posterior_that_does_not_factorise_has_a_bound_and_no_shares(linear):
+    held = Split(torch.randint(0, 256, (20, 1, 3, 3), dtype=torch.uint8))
+    model = linear().float()
+    seen = evaluate.quick(model, held, config())
+    assert seen["held/elbo"] == pytest.approx(-seen["held/distortion"] - seen["held/rate"])
+    assert "held/coordinates" not in seen
+
+
 def test_the_held_out_view_is_the_same_every_time():
     held = DATASETS["digits-8x8"]().held
     first, _ = evaluate.seen(held, config(), slice(0, 50), torch.device("cpu"))

@@ -1,10 +1,8 @@
-"""What is maximised. An objective yields phases; a phase is a module and a loss for it."""
+"""The evidence lower bound (Kingma & Welling 2014) and how its KL is weighed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -13,23 +11,7 @@ from torch.distributions import Distribution
 from explorer.distributions import draw, rate, rate_per_coordinate
 from explorer.protocol import LatentModel
 
-Terms = dict[str, Tensor]
-
-
-@dataclass
-class Phase:
-    """One optimiser step per batch: ``loss(x, y, step)`` gives terms, ``terms["loss"]`` falls.
-
-    ``module`` owns what the step changes, so that a critic or a multiplier is saved with it.
-    """
-
-    name: str
-    module: nn.Module
-    loss: Callable[[Tensor, Tensor | None, int], Terms]
-
-
-class Objective(Protocol):
-    def phases(self, model: LatentModel) -> list[Phase]: ...
+from .phase import Phase, Terms
 
 
 @dataclass(frozen=True)
@@ -94,6 +76,3 @@ class _Multiplier(nn.Module):
 
     def beta(self) -> Tensor:
         return self.log_beta.exp()
-
-
-OBJECTIVES: dict[str, type[Objective]] = {"elbo": ELBO}

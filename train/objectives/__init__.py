@@ -1,0 +1,11 @@
+"""What is maximised, by name. To add one: write its file, add its line.
+
+An objective is a frozen dataclass that yields phases; a phase is a module and a loss for it.
+"""
+
+from .elbo import ELBO
+from .phase import Objective, Phase, Terms
+
+__all__ = ["ELBO", "OBJECTIVES", "Objective", "Phase", "Terms"]
+
+OBJECTIVES: dict[str, type[Objective]] = {"elbo": ELBO}

@@ -1,0 +1,29 @@
+"""What one optimiser step changes, and what loss falls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from explorer.protocol import LatentModel
+
+Terms = dict[str, Tensor]
+
+
+@dataclass
+class Phase:
+    """One optimiser step per batch: ``loss(x, y, step)`` gives terms, ``terms["loss"]`` falls.
+
+    ``module`` owns what the step changes, so that a critic or a multiplier is saved with it.
+    """
+
+    name: str
+    module: nn.Module
+    loss: Callable[[Tensor, Tensor | None, int], Terms]
+
+
+class Objective(Protocol):
+    def phases(self, model: LatentModel) -> list[Phase]: ...
