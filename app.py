@@ -21,12 +21,13 @@ import streamlit as st
 import streamlit.config
 from starlette.middleware import Middleware
 
-from explorer import guard, live, watch
+from explorer import device, guard, live, watch
 from explorer.errors import ExplorerError
 from explorer.ui import components
 
 HERE = Path(__file__).resolve().parent
 FIRST_PORT = 8501
+PATIENCE = 10  # seconds that torch waits for a first visitor to be shown something
 FIRST_MODEL = "faces"  # what a stranger meets, as in explorer/ui/main.py
 
 
@@ -45,7 +46,7 @@ if streamlit.config._main_script_path is None:
 
 
 def warm_up() -> None:
-    """Loads torch and the first model while the browser loads the page."""
+    """Opens the first model while the browser loads the page; torch comes after its picture."""
     folders = [card.parent for card in (HERE / "pretrained").glob("*/card.json")]
     for folder in sorted(folders, key=lambda f: (f.name != FIRST_MODEL, f.name)):
         try:
@@ -53,7 +54,9 @@ def warm_up() -> None:
             break
         except ExplorerError as error:
             logging.getLogger(__name__).warning("%s", error)
-    # Streamlit collects garbage after every rerun: 130 ms of it are torch's modules, unless frozen
+    live.ANSWERED.wait(PATIENCE)
+    device.available()  # imports torch
+    # a full collection would look through torch's modules for 130 ms each time
     gc.collect()
     gc.freeze()
 

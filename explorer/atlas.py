@@ -2,10 +2,10 @@
 
 latents (N, D)  labels (N,)  kl (N,)  error (N,)       of every held-out picture
 attribute/<name> (N,)                                  measured or labelled; NaN: unknown
-direction/<name> (D,), scale/<name> (3,)               from the training part; see Direction
+direction/<name> (2, D), scale/<name> (2,)             from the training part; see Direction
 map/pca (N, 2)  map/umap (N, 2)                        where each point lies on a map
 axes (K, D)                                            dials, by what the eye sees
-mixture/weights (M,)  mixture/loc  mixture/scale (M, D)  the aggregate posterior's density
+mixture/weights (M,)  loc (M, D)  root (M, D, D)       the aggregate posterior's density
 """
 
 from __future__ import annotations
@@ -14,18 +14,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-import torch
-from safetensors.torch import save_file
-from torch import Tensor
-from torch.distributions import Categorical, MixtureSameFamily
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import save_file
 
-from .bundle import ATLAS, read_tensors
-from .distributions import diag_normal
+from .cards import ATLAS, Arrays, read_arrays
 from .errors import BundleError
-from .rng import seeded
+from .ops import Array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Direction:
     """A move that changes one attribute.
 
@@ -35,135 +33,167 @@ class Direction:
         auc: how well the normal tells held-out pictures apart, 0.5 to 1.
     """
 
-    move: Tensor
-    normal: Tensor
+    move: Array
+    normal: Array
     threshold: float
     auc: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class Mixture:
+    """A density of latents: Gaussians, each its centre and a root of its covariance.
+
+    Attributes:
+        weights: ``(M,)``, adding up to one.
+        loc: ``(M, D)``.
+        root: ``(M, D, D)``, lower triangular; covariances are ``root @ root.T``.
+    """
+
+    weights: Array
+    loc: Array
+    root: Array
+
+    @cached_property
+    def _inverse(self) -> Array:
+        return np.linalg.inv(self.root.astype(np.float64)).astype(np.float32)
+
+    @cached_property
+    def _constant(self) -> Array:
+        """``(M,)``: log weight and log normalisation of each."""
+        diagonal = np.diagonal(self.root, axis1=1, axis2=2)
+        half = 0.5 * self.loc.shape[1] * np.log(2 * np.pi)
+        return np.log(np.maximum(self.weights, 1e-30)) - np.log(diagonal).sum(1) - half
+
+    def log_joint(self, z: Array) -> Array:
+        """``(n, M)``: log density of ``z: (n, D)`` together with each part, in nats."""
+        white = (z - self.loc[:, None]) @ self._inverse.swapaxes(1, 2)  # (M, n, D)
+        return self._constant - 0.5 * np.square(white).sum(-1).T
+
+    def log_prob(self, z: Array) -> Array:
+        """``(n,)``: log density of ``z: (n, D)`` in nats."""
+        return np.logaddexp.reduce(self.log_joint(z), axis=1)
+
+    def draws(self, seed: int, n: int, temperature: float = 1.0) -> Array:
+        """``(n, D)``: seeded draws, their noise scaled by ``temperature``."""
+        chance = np.random.default_rng(seed)
+        shares = self.weights.astype(np.float64)
+        part = chance.choice(len(shares), n, p=shares / shares.sum())
+        noise = chance.standard_normal((n, self.loc.shape[1]), np.float32)
+        return self.loc[part] + temperature * np.einsum("nde,ne->nd", self.root[part], noise)
+
+
+@dataclass(frozen=True, eq=False)
 class Atlas:
-    latents: Tensor
-    kl: Tensor
-    error: Tensor
-    axes: Tensor
-    weights: Tensor
-    loc: Tensor
-    scale: Tensor
-    labels: Tensor | None = None
-    maps: dict[str, Tensor] = field(default_factory=dict)
-    attributes: dict[str, Tensor] = field(default_factory=dict)
+    latents: Array
+    kl: Array
+    error: Array
+    axes: Array
+    mixture: Mixture
+    labels: Array | None = None
+    maps: dict[str, Array] = field(default_factory=dict)
+    attributes: dict[str, Array] = field(default_factory=dict)
     directions: dict[str, Direction] = field(default_factory=dict)
 
     @cached_property
-    def mixture(self) -> MixtureSameFamily:
-        """The density of known latents, event ``(D,)``."""
-        parts = diag_normal(self.loc, self.scale)
-        return MixtureSameFamily(Categorical(self.weights), parts, validate_args=False)
-
-    @cached_property
-    def spread(self) -> Tensor:
+    def spread(self) -> Array:
         """``(D,)``: standard deviation of every coordinate over the known latents."""
-        return self.latents.std(0)
+        return self.latents.std(0, ddof=1)
 
     @cached_property
-    def mean(self) -> Tensor:
+    def mean(self) -> Array:
         """``(D,)``: the mean of the known latents."""
         return self.latents.mean(0)
 
     @cached_property
-    def _unit(self) -> Tensor:
-        return self.spread.clamp(min=1e-6)
+    def _unit(self) -> Array:
+        return np.maximum(self.spread, 1e-6)
 
     @cached_property
-    def _scaled(self) -> Tensor:
-        return self.latents / self._unit
+    def _scaled(self) -> tuple[Array, Array]:
+        """Known latents in units of spread, ``(D, N)``, and half their squared lengths."""
+        scaled = np.ascontiguousarray((self.latents / self._unit).T)
+        return scaled, 0.5 * np.square(scaled).sum(0)
 
     @cached_property
-    def _levels(self) -> Tensor:
-        return self.mixture.log_prob(self.latents).sort().values
+    def _levels(self) -> Array:
+        return np.sort(self.mixture.log_prob(self.latents))
 
-    def typicality(self, z: Tensor) -> Tensor:
+    def typicality(self, z: Array) -> Array:
         """``(n,)`` in [0, 1]: the share of known latents less likely than ``z: (n, D)``."""
-        return torch.searchsorted(self._levels, self.mixture.log_prob(z)) / len(self._levels)
+        return np.searchsorted(self._levels, self.mixture.log_prob(z)) / len(self._levels)
 
-    def nearest(self, z: Tensor) -> Tensor:
+    def nearest(self, z: Array) -> NDArray[np.int64]:
         """``(n,)`` indices of the known latents nearest to ``z: (n, D)`` in units of spread."""
-        return torch.cdist(z / self._unit, self._scaled).argmin(-1)
+        scaled, half = self._scaled
+        return ((z / self._unit) @ scaled - half).argmax(1)
 
-    def at(self, name: str, xy: Tensor, neighbours: int = 8) -> Tensor:
+    def at(self, name: str, xy: Array, neighbours: int = 8) -> Array:
         """``(n, D)``: latents blended from those mapped nearest to ``xy: (n, 2)`` of a map.
 
         On a known point it is that point's latent; the weight falls as the inverse square of the
         distance (Shepard's interpolation).
         """
         points = self.maps[name]
-        # the quick way through a product of matrices is too coarse to find zero
-        distance = torch.cdist(xy, points, compute_mode="donot_use_mm_for_euclid_dist")
-        distance, index = distance.topk(min(neighbours, len(points)), largest=False)
-        weight = 1 / distance.square().clamp(min=1e-12)
-        weight = weight / weight.sum(-1, keepdim=True)
-        return (weight.unsqueeze(-1) * self.latents[index]).sum(1)
+        distance = np.square(xy[:, None] - points).sum(-1)
+        few = min(neighbours, len(points))
+        index = np.argpartition(distance, few - 1, axis=1)[:, :few]
+        weight = 1 / np.maximum(np.take_along_axis(distance, index, 1), 1e-12)
+        weight = weight / weight.sum(1, keepdims=True)
+        return (weight[..., None] * self.latents[index]).sum(1).astype(np.float32)
 
-    def draws(self, seed: int, n: int, temperature: float = 1.0) -> Tensor:
+    def draws(self, seed: int, n: int, temperature: float = 1.0) -> Array:
         """``(n, D)``: seeded draws of the mixture, their noise scaled by ``temperature``."""
-        with seeded(seed):
-            part = torch.multinomial(self.weights, n, replacement=True)
-            noise = torch.randn(n, self.loc.shape[1])
-        return self.loc[part] + temperature * self.scale[part] * noise
+        return self.mixture.draws(seed, n, temperature)
 
-    def snapped(self, z: Tensor) -> Tensor:
+    def snapped(self, z: Array) -> Array:
         """``(D,)``: ``z: (D,)`` drawn towards its part of the mixture until it is typical."""
-        component = self.mixture.component_distribution.log_prob(z) + self.weights.log()
-        home = self.loc[component.argmax()]
-        for step in torch.linspace(0, 1, 21):
-            moved = torch.lerp(z, home, step)
-            if self.typicality(moved[None]).item() >= 0.1:
-                break
-        return moved
+        home = self.mixture.loc[self.mixture.log_joint(z[None])[0].argmax()]
+        way = z + np.linspace(0, 1, 21, dtype=np.float32)[:, None] * (home - z)
+        typical = self.typicality(way) >= 0.1
+        return way[typical.argmax() if typical.any() else -1]
 
 
 def save(folder: Path, atlas: Atlas) -> None:
     """Writes atlas.safetensors: floats in half precision, maps in full. Rewrite the card after."""
-    tensors = {
-        "latents": atlas.latents.half(),
-        "kl": atlas.kl.half(),
-        "error": atlas.error.half(),
-        "axes": atlas.axes.half(),
-        "mixture/weights": atlas.weights,
-        "mixture/loc": atlas.loc.half(),
-        "mixture/scale": atlas.scale.half(),
+    arrays = {
+        "latents": _half(atlas.latents),
+        "kl": _half(atlas.kl),
+        "error": _half(atlas.error),
+        "axes": _half(atlas.axes),
+        "mixture/weights": atlas.mixture.weights.astype(np.float32),
+        "mixture/loc": _half(atlas.mixture.loc),
+        "mixture/root": _half(atlas.mixture.root),
     }
     if atlas.labels is not None:
-        tensors["labels"] = atlas.labels.to(torch.uint8)
-    tensors |= {f"map/{name}": xy for name, xy in atlas.maps.items()}
-    tensors |= {f"attribute/{name}": v.half() for name, v in atlas.attributes.items()}
+        arrays["labels"] = atlas.labels.astype(np.uint8)
+    arrays |= {f"map/{name}": xy.astype(np.float32) for name, xy in atlas.maps.items()}
+    arrays |= {f"attribute/{name}": _half(v) for name, v in atlas.attributes.items()}
     for name, d in atlas.directions.items():
-        tensors[f"direction/{name}"] = torch.stack([d.move, d.normal])
-        tensors[f"scale/{name}"] = torch.tensor([d.threshold, d.auc])
-    save_file({k: v.contiguous() for k, v in tensors.items()}, folder / ATLAS)
+        arrays[f"direction/{name}"] = np.stack([d.move, d.normal]).astype(np.float32)
+        arrays[f"scale/{name}"] = np.array([d.threshold, d.auc], np.float32)
+    save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, folder / ATLAS)
 
 
 def load(folder: Path, expected: str | None) -> Atlas | None:
     """The bundle's atlas, its hash checked; None where the card names none."""
     if expected is None:
         return None
-    tensors = read_tensors(folder / ATLAS, expected)
+    arrays = read_arrays(folder / ATLAS, expected)
     try:
         atlas = Atlas(
-            latents=tensors["latents"],
-            kl=tensors["kl"],
-            error=tensors["error"],
-            axes=tensors["axes"],
-            weights=tensors["mixture/weights"],
-            loc=tensors["mixture/loc"],
-            scale=tensors["mixture/scale"],
-            labels=tensors["labels"].long() if "labels" in tensors else None,
-            maps=_under(tensors, "map/"),
-            attributes=_under(tensors, "attribute/"),
+            latents=arrays["latents"],
+            kl=arrays["kl"],
+            error=arrays["error"],
+            axes=arrays["axes"],
+            mixture=Mixture(
+                arrays["mixture/weights"], arrays["mixture/loc"], arrays["mixture/root"]
+            ),
+            labels=arrays["labels"].astype(np.int64) if "labels" in arrays else None,
+            maps=_under(arrays, "map/"),
+            attributes=_under(arrays, "attribute/"),
             directions={
-                name: Direction(pair[0], pair[1], *tensors[f"scale/{name}"].tolist())
-                for name, pair in _under(tensors, "direction/").items()
+                name: Direction(pair[0], pair[1], *arrays[f"scale/{name}"].tolist())
+                for name, pair in _under(arrays, "direction/").items()
             },
         )
     except (KeyError, IndexError, TypeError) as error:
@@ -176,11 +206,14 @@ def load(folder: Path, expected: str | None) -> Atlas | None:
 
 def _check(name: str, atlas: Atlas) -> None:
     n, d = atlas.latents.shape if atlas.latents.ndim == 2 else (0, 0)
+    parts = len(atlas.mixture.weights)
     fits = (
         n > 0
         and atlas.axes.ndim == 2
         and atlas.axes.shape[1] == d
-        and atlas.loc.shape == atlas.scale.shape == (len(atlas.weights), d)
+        and atlas.mixture.loc.shape == (parts, d)
+        and atlas.mixture.root.shape == (parts, d, d)
+        and bool((np.diagonal(atlas.mixture.root, axis1=1, axis2=2) > 0).all())
         and all(xy.shape == (n, 2) for xy in atlas.maps.values())
         and all(v.shape == (n,) for v in (atlas.kl, atlas.error, *atlas.attributes.values()))
         and all(v.move.shape == (d,) for v in atlas.directions.values())
@@ -189,5 +222,9 @@ def _check(name: str, atlas: Atlas) -> None:
         raise BundleError(f"{name}: the parts of its atlas do not fit together. Build it again.")
 
 
-def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+def _half(values: Array) -> Array:
+    return values.astype(np.float16)
+
+
+def _under(arrays: Arrays, prefix: str) -> Arrays:
+    return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}

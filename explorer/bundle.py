@@ -1,123 +1,39 @@
-"""A trained model is a folder: card.json says what it is, weights.safetensors is it. No pickle.
-
-card.json            what it is, how good, where from; a hash of every other file
-weights.safetensors  the parameters, in half precision where no headline number minds
-atlas.safetensors    known latents and what is known of them (see atlas.py); optional
-"""
+"""A trained model is a folder: card.json says what it is, weights.safetensors is it. No pickle."""
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import json
 import lzma
-import os
-import reprlib
-import sys
 import tempfile
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
-from types import UnionType
-from typing import IO, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import IO
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from .cards import (
+    ATLAS,
+    CARD,
+    LARGEST_CARD,
+    LARGEST_FILE,
+    WEIGHTS,
+    Card,
+    filled,
+    read_arrays,
+    read_card,
+    write_card,
+)
 from .errors import BundleError
 from .models import FAMILIES
-from .protocol import DataSpec, LatentModel
+from .protocol import LatentModel
 
-FORMAT = 1
-CARD, WEIGHTS, ATLAS = "card.json", "weights.safetensors", "atlas.safetensors"
-LARGEST_FILE = 512 << 20  # bytes; nothing of ours comes near it
-LARGEST_CARD = 1 << 20
 MOST_WEIGHTS = LARGEST_FILE // 2  # in half precision they would fill a file
 
 # what zipfile raises on damaged files, beside OSError; RuntimeError is a password
 DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, EOFError)
-
-C = TypeVar("C")
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One measured number and what it takes to measure it again."""
-
-    name: str
-    value: float
-    unit: str
-    protocol: str
-    n: int
-    error: float | None = None  # standard error, in the same unit
-
-
-@dataclass(frozen=True)
-class Card:
-    """What a bundle says of itself.
-
-    Attributes:
-        config: the fields of the family's Config.
-        training: the whole TrainConfig that made it, so that it can be trained again.
-        provenance: run, seed, versions, date, data set and its licence, credit.
-        notes: what a visitor should know: what it shows well, what it is biased about.
-        files: SHA-256 of every other file of the bundle, by name.
-    """
-
-    name: str
-    family: str
-    config: dict[str, Any]
-    data: DataSpec
-    title: str = ""
-    training: dict[str, Any] = field(default_factory=dict)
-    metrics: tuple[Metric, ...] = ()
-    provenance: dict[str, str] = field(default_factory=dict)
-    notes: dict[str, str] = field(default_factory=dict)
-    files: dict[str, str] = field(default_factory=dict)
-    format: int = FORMAT
-
-
-def check_fields(instance: Any) -> None:
-    """Raises BundleError when a field is not of its kind, range, or its Literal's choices.
-
-    Called before a model is built, so that a card cannot ask for a terabyte.
-    """
-    hints = get_type_hints(type(instance))
-    for f in dataclasses.fields(instance):
-        value, kind = getattr(instance, f.name), hints[f.name]
-        if isinstance(kind, UnionType):  # such as float | None
-            if value is None:
-                continue
-            kind = get_args(kind)[0]
-        said = f"{type(instance).__name__}.{f.name} is {reprlib.repr(value)}"
-        if get_origin(kind) is Literal and value not in get_args(kind):
-            raise BundleError(f"{said}; it can be {', '.join(map(str, get_args(kind)))}.")
-        plain = get_origin(kind) or kind
-        if plain in KINDS and not isinstance(value, plain):
-            raise BundleError(f"{said}; it should be {KINDS[plain]}.")
-        if kind in (int, float):
-            if isinstance(value, bool) or not isinstance(value, int | kind) or value != value:
-                raise BundleError(f"{said}; it should be a number.")
-            low, high = f.metadata.get("range", (-sys.float_info.max, sys.float_info.max))
-            if not low <= value <= high:
-                raise BundleError(f"{said}; it can be {low} to {high}.")
-
-
-KINDS = {str: "a text", bool: "true or false", dict: "a table"}
-
-
-def filled(kind: type[C], fields: Mapping[str, Any], where: str) -> C:
-    """The dataclass ``kind`` with these fields, checked; ``where`` is told if they do not fit."""
-    try:
-        instance = kind(**fields)
-    except TypeError as error:
-        raise BundleError(f"{where}: {error}.") from None
-    check_fields(instance)
-    return instance
 
 
 def build(card: Card) -> LatentModel:
@@ -141,31 +57,6 @@ def build(card: Card) -> LatentModel:
     return family(card.data, config)
 
 
-def sha256(path: Path) -> str:
-    """The file's SHA-256 in hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def replace_whole(path: Path, content: bytes) -> None:
-    """Writes ``path`` so that a reader sees the old content or the new, never a part."""
-    partial = path.with_name(path.name + ".part")
-    partial.write_bytes(content)
-    os.replace(partial, path)
-
-
-def write_card(folder: Path, card: Card) -> Card:
-    """The card with its files' hashes, written last and whole: with a card, it is complete."""
-    files = {
-        p.name: sha256(p)
-        for p in sorted(folder.glob("*.safetensors"))
-        if p.name != "resume.safetensors"
-    }
-    card = dataclasses.replace(card, files=files)
-    replace_whole(folder / CARD, (json.dumps(asdict(card), indent=1) + "\n").encode())
-    return card
-
-
 def save(folder: Path, state: Mapping[str, Tensor], card: Card, half: bool = False) -> Card:
     """Writes weights, then the card; returns the card with hashes."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -176,88 +67,11 @@ def save(folder: Path, state: Mapping[str, Tensor], card: Card, half: bool = Fal
     return write_card(folder, card)
 
 
-def read_card(folder: Path) -> Card:
-    """The card of a bundle's folder, checked; weights are not touched."""
-    path = folder / CARD
-    try:
-        if path.stat().st_size > LARGEST_CARD:
-            raise BundleError(f"{folder.name}: its card.json is too large to be one.")
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise BundleError(
-            f"{folder.name} holds no card.json, so it is not a model of this program. "
-            "Choose the folder that holds card.json and weights.safetensors."
-        ) from None
-    except OSError as error:
-        raise BundleError(
-            f"{folder.name}: card.json cannot be read ({error.strerror}). Copy the bundle again."
-        ) from None
-    except BundleError:
-        raise
-    except (ValueError, RecursionError):
-        raise BundleError(f"{folder.name}: card.json is damaged. Copy the bundle again.") from None
-    if not isinstance(raw, dict):
-        raise BundleError(f"{folder.name}: card.json is damaged. Copy the bundle again.")
-    if raw.get("format") != FORMAT:
-        raise BundleError(
-            f"{folder.name} is written in format {raw.get('format')!r}; this version reads format "
-            f"{FORMAT}. Update Latent Explorer."
-        )
-    try:
-        return _card(raw)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BundleError(
-            f"{folder.name}: its card does not say what it should ({error})."
-        ) from None
-
-
-def _card(raw: dict[str, Any]) -> Card:
-    data = DataSpec(**{**raw["data"], "classes": tuple(map(str, raw["data"]["classes"]))})
-    sides = (data.channels, data.height, data.width)
-    if not all(isinstance(side, int) for side in sides):
-        raise ValueError("picture size")
-    if data.channels not in (1, 3) or not 1 <= data.height <= 1024 or not 1 <= data.width <= 1024:
-        raise ValueError(f"pictures of {sides}")
-    card = Card(
-        **{**raw, "data": data, "metrics": tuple(Metric(**m) for m in raw.get("metrics", ()))}
-    )
-    for part in (card, *card.metrics):
-        check_fields(part)
-    return card
-
-
-def read_tensors(path: Path, expected: str | None = None) -> dict[str, Tensor]:
-    """The tensors of a safetensors file in float32 (or as integers), its hash checked first."""
-    name = path.parent.name
-    try:
-        size = path.stat().st_size
-        if size > LARGEST_FILE:
-            raise BundleError(
-                f"{name}: {path.name} has {size >> 20} MB; at most "
-                f"{LARGEST_FILE >> 20} are opened."
-            )
-        if expected is not None and sha256(path) != expected:
-            raise BundleError(
-                f"{name}: {path.name} does not match the hash on its card; it is damaged or was "
-                "exchanged. Copy the whole bundle again."
-            )
-        with safe_open(path, framework="pt") as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}
-    except FileNotFoundError:
-        raise BundleError(
-            f"{name}: {path.name} is missing. Copy the whole bundle again."
-        ) from None
-    except SafetensorError as error:
-        raise BundleError(
-            f"{name}: {path.name} cannot be read ({error}). Copy the bundle again."
-        ) from None
-    return {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
-
-
 def load(folder: Path, device: str | torch.device = "cpu") -> tuple[LatentModel, Card]:
     """The model, in eval mode and without gradients, and its card. Raises BundleError."""
     card = read_card(folder)
-    state = read_tensors(folder / WEIGHTS, card.files.get(WEIGHTS, ""))
+    arrays = read_arrays(folder / WEIGHTS, card.files.get(WEIGHTS, ""))
+    state = {name: torch.from_numpy(array) for name, array in arrays.items()}
     bad = [name for name, value in state.items() if not value.isfinite().all()]
     if bad:
         raise BundleError(f"{card.name}: {bad[0]} holds NaN or infinity; this training diverged.")
@@ -270,22 +84,12 @@ def load(folder: Path, device: str | torch.device = "cpu") -> tuple[LatentModel,
     return model.to(device).eval().requires_grad_(False), card
 
 
-def catalogue(root: Path) -> dict[str, Card | BundleError]:
-    """Every bundle under ``root`` by folder name; an unreadable one maps to the reason."""
-    found: dict[str, Card | BundleError] = {}
-    for path in sorted(root.glob(f"*/{CARD}")):
-        try:
-            found[path.parent.name] = read_card(path.parent)
-        except BundleError as error:
-            found[path.parent.name] = error
-    return found
-
-
 def unpack(archive: IO[bytes], into: Path) -> Path:
     """The folder of the one bundle in a zip, unpacked below ``into``.
 
     Only the names a bundle can have are taken, from one folder, with their sizes checked; so no
-    path escapes, no link is followed and nothing else is written.
+    path escapes, no link is followed and nothing else is written. A decoder is left behind: it is
+    a program for another reader, and what it does the weights can do.
     """
     wanted = {CARD: LARGEST_CARD, WEIGHTS: LARGEST_FILE, ATLAS: LARGEST_FILE}
     try:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import torch
+import functools
 
 from .errors import ExplorerError
 
 
+@functools.cache
 def available() -> tuple[str, ...]:
-    """Devices of this machine, best first; the CPU is always among them."""
+    """Devices of this machine, best first; the CPU is always among them. Imports torch."""
+    import torch
+
     found = []
     if torch.cuda.is_available():
         found.append("cuda")

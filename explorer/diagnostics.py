@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from . import ops
 from .distributions import rate_per_coordinate
 from .inference import picture
 from .protocol import LatentModel
@@ -19,12 +22,12 @@ def rates(model: LatentModel, z: Tensor) -> Tensor:
     return rate_per_coordinate(model.encode(x), model.prior()).mean(0)
 
 
-def spectrum(z: Tensor) -> Tensor:
+def spectrum(z: NDArray[np.float32]) -> NDArray[np.float32]:
     """``(D,)``: the share of the variance of ``z: (N, D)`` along each principal axis, falling."""
-    variance = torch.linalg.eigvalsh(torch.cov(z.T)).flip(0).clamp(min=0)
+    variance = np.linalg.eigvalsh(ops.covariance(z))[::-1].clip(0)
     return variance / variance.sum()
 
 
-def used(z: Tensor) -> int:
+def used(z: NDArray[np.float32]) -> int:
     """How many coordinates of posterior means ``z: (N, D)`` are in use."""
-    return int((z.var(0) > ACTIVE).sum())
+    return int((z.var(0, ddof=1) > ACTIVE).sum())

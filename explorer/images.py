@@ -1,4 +1,4 @@
-"""Pictures in and out: upload bytes to tensor and back, contact sheets, PNG, GIF and WebP."""
+"""Pictures in and out: upload bytes to arrays and back, contact sheets, PNG, GIF and WebP."""
 
 from __future__ import annotations
 
@@ -7,17 +7,15 @@ import math
 import struct
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageChops, ImageOps, ImageStat
-from torch import Tensor
-from torch.nn import functional as F
 
 from explorer import ink
 from explorer.errors import ImageError
-from explorer.protocol import DataSpec
+from explorer.spec import DataSpec
 
 Pixels = NDArray[np.uint8]
+Values = NDArray[np.float32]
 Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels of the picture
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
@@ -169,7 +167,7 @@ def from_ink(mask: NDArray[np.bool_]) -> Image.Image:
 
 def prepare(
     image: Image.Image, data: DataSpec, *, box: Box | None = None, invert: bool | None = None
-) -> Tensor:
+) -> Values:
     """``(1, C, H, W)`` in [0, 1]: the picture as the model's own data were made.
 
     Args:
@@ -188,9 +186,9 @@ def prepare(
     if _on_black(data) and image.size != size:
         drawn = ink.lifted(_shrunk(image, LONGEST // 2))
         if _handwritten(data) and drawn.any():
-            return _tensor(ink.centred(drawn, data))
+            return _values(ink.centred(drawn, data))
         image = ink.picture(drawn) if drawn.any() else image
-    return _tensor(ImageOps.fit(image, size, Image.Resampling.LANCZOS))
+    return _values(ImageOps.fit(image, size, Image.Resampling.LANCZOS))
 
 
 def centre_box(size: tuple[int, int], data: DataSpec) -> Box:
@@ -223,19 +221,20 @@ def _on_black(data: DataSpec) -> bool:
     )
 
 
-def _tensor(image: Image.Image) -> Tensor:
+def _values(image: Image.Image) -> Values:
     """``(1, C, H, W)`` in [0, 1]."""
-    pixels = torch.from_numpy(np.array(image)).float().div(255)
-    return (pixels[None] if pixels.ndim == 2 else pixels.movedim(-1, 0))[None]
+    pixels = np.asarray(image, np.float32) / np.float32(255)
+    channels_first = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
+    return np.ascontiguousarray(channels_first)[None]
 
 
 # --- pixels to what a person sees or takes home ----------------------------------------------
 
 
-def to_pixels(x: Tensor) -> Pixels:
-    """``(..., H, W, C)`` uint8 of ``x: (..., C, H, W)`` in [0, 1]."""
-    scaled = x.detach().nan_to_num().clamp(0, 1).mul(255).round()
-    return scaled.to("cpu", torch.uint8).movedim(-3, -1).contiguous().numpy()
+def to_pixels(x: ArrayLike) -> Pixels:
+    """``(..., H, W, C)`` uint8 of ``x: (..., C, H, W)`` in [0, 1], also of a tensor on the CPU."""
+    scaled = np.nan_to_num(np.asarray(x, np.float32)).clip(0, 1) * 255
+    return np.ascontiguousarray(np.moveaxis(scaled.round().astype(np.uint8), -3, -1))
 
 
 def sheet(pixels: Pixels, columns: int, gap: int = 0) -> Pixels:
@@ -257,9 +256,10 @@ def enlarge(pixels: Pixels, side: int, pixelated: bool) -> Pixels:
     if pixelated:
         return pixels.repeat(times, -3).repeat(times, -2)
 
-    x = torch.tensor(pixels.reshape(-1, height, width, channels)).movedim(-1, 1).float()
-    smooth = F.interpolate(x, scale_factor=times, mode="bicubic").div(255)
-    return to_pixels(smooth).reshape(*batch, times * height, times * width, channels)
+    size = (times * width, times * height)
+    flat = pixels.reshape(-1, height, width, channels)
+    large = [np.asarray(_picture(one).resize(size, Image.Resampling.BICUBIC)) for one in flat]
+    return np.stack(large).reshape(*batch, size[1], size[0], channels)
 
 
 def png(pixels: Pixels) -> bytes:

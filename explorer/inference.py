@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
+from torch import Size, Tensor
 from torch.distributions import Distribution, Independent
 
-from .distributions import diag_normal, draw
+from .distributions import centre, diag_normal, draw
 from .protocol import LatentModel
+from .rng import seeded
 
 
 def log_weights(
@@ -68,6 +71,19 @@ def refine(
         loc.grad, log_scale.grad = torch.autograd.grad(loss, [loc, log_scale])
         optimizer.step()
     return diag_normal(loc.detach(), log_scale.exp().detach())
+
+
+@torch.no_grad()
+def prior_centre(model: LatentModel) -> NDArray[np.float32]:
+    """``(D,)``: the representative of p(z)."""
+    return centre(model.prior()).cpu().numpy()
+
+
+@torch.no_grad()
+def prior_draws(model: LatentModel, seed: int, n: int) -> NDArray[np.float32]:
+    """``(n, D)``: seeded draws of p(z)."""
+    with seeded(seed):
+        return model.prior().sample(Size([n])).cpu().numpy().reshape(n, -1)
 
 
 def picture(p: Distribution) -> Tensor:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from explorer.protocol import DataSpec
+from explorer.spec import DataSpec
 
 Page = NDArray[np.float32]
 

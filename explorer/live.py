@@ -11,20 +11,20 @@ endian), the header (JSON), raw uint8 pixels (n, H, W, C). A mistake is told in 
 Of the questions that wait on one connection only the newest is answered: what is shown is where
 the finger is, not where it was.
 
-torch and what needs it are imported by the first question, not by this module: the page is
-served meanwhile.
+A model that brings an exported decoder is drawn without torch (see decoder.py).
 """
 
 from __future__ import annotations
 
 import json
+import math
 import struct
 import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -34,18 +34,14 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from .errors import ExplorerError
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from .shelf import Opened
+from .shelf import SHELF, Opened
 
 MOST_LATENTS = 512
 MOST_PIXELS = 32 << 20  # bytes in one answer
 LONGEST_MESSAGE = 2 << 20  # characters: 512 latents of 256 numbers
 LARGEST_NUMBER = 1e3  # no latent of ours comes near it
-CHUNK = 32  # latents decoded together: bounds the memory of convolutions
 
+ANSWERED = threading.Event()  # set once somebody has been shown a picture
 SERVED = threading.Event()  # set while these routes answer; without it the browser parts say so
 _WORKERS = anyio.CapacityLimiter(2)
 
@@ -144,37 +140,24 @@ def answer(raw: Mapping[str, Any]) -> bytes:
 
 def look(question: Question) -> tuple[dict[str, Any], NDArray[np.uint8]]:
     """The header's facts and the pixels ``(n, H, W, C)`` that a question asks for."""
-    import torch
-
-    from .shelf import SHELF
-
-    # pictures this small gain nothing from a second thread, and two that wait for each other lose
-    torch.set_num_threads(1)
     opened = SHELF[question.model]
-    with torch.no_grad():
-        z = locate(question.where, opened)
-        pixels = decode(opened, z, question.y, question.seed)
-        n, height, width, channels = pixels.shape
-        header = dict(
-            n=n, height=height, width=width, channels=channels, generation=opened.generation
-        )
-        if opened.atlas is not None:
-            header["typicality"] = [round(t, 4) for t in opened.atlas.typicality(z).tolist()]
-            header["nearest"] = opened.atlas.nearest(z).tolist()
+    z = locate(question.where, opened)
+    pixels = decode(opened, z, question.y, question.seed)
+    n, height, width, channels = pixels.shape
+    header = dict(n=n, height=height, width=width, channels=channels, generation=opened.generation)
+    if opened.atlas is not None:
+        header["typicality"] = opened.atlas.typicality(z).round(4).tolist()
     return header, pixels
 
 
-def locate(where: NDArray[np.float32] | Near | int, opened: Opened) -> Tensor:
-    """``(n, D)`` latents, on the CPU, that a question means."""
-    import torch
-
+def locate(where: NDArray[np.float32] | Near | int, opened: Opened) -> NDArray[np.float32]:
+    """``(n, D)`` latents that a question means."""
     if isinstance(where, np.ndarray):
-        size = opened.model.latent_size
-        if where.shape[1] != size:
+        if where.shape[1] != opened.latent_size:
             raise RequestError(
-                f"z has {where.shape[1]} coordinates; {opened.card.name} has {size}."
+                f"z has {where.shape[1]} coordinates; {opened.card.name} has {opened.latent_size}."
             )
-        return torch.from_numpy(where)
+        return where
     if opened.atlas is None:
         raise RequestError(
             f"{opened.card.name} has no atlas, so it has no map and no known pictures."
@@ -182,36 +165,22 @@ def locate(where: NDArray[np.float32] | Near | int, opened: Opened) -> Tensor:
     if isinstance(where, Near):
         if where.map not in opened.atlas.maps:
             raise RequestError(f"{opened.card.name} has no map called {where.map[:40]!r}.")
-        return opened.atlas.at(where.map, torch.tensor([where.xy]))
+        return opened.atlas.at(where.map, np.array([where.xy], np.float32))
     if where >= len(opened.atlas.latents):
         raise RequestError(f"index {where}: the atlas holds {len(opened.atlas.latents)} pictures.")
     return opened.atlas.latents[where : where + 1]
 
 
-def decode(opened: Opened, z: Tensor, y: int | None, seed: int | None) -> NDArray[np.uint8]:
-    """``(n, H, W, C)`` pictures of ``z: (n, D)``. An exported decoder will one day stand here."""
-    import torch
-
-    from .inference import picture
-    from .rng import seeded
-
-    data = opened.model.data
-    if len(z) * data.channels * data.height * data.width > MOST_PIXELS:
+def decode(
+    opened: Opened, z: NDArray[np.float32], y: int | None, seed: int | None
+) -> NDArray[np.uint8]:
+    """``(n, H, W, C)`` pictures of ``z: (n, D)``, as far as that may be asked."""
+    data = opened.data
+    if len(z) * math.prod(data.shape) > MOST_PIXELS:
         raise RequestError(f"{len(z)} pictures of this size are too many for one answer.")
     if y is not None and y >= len(data.classes):
         raise RequestError(f"There is no class {y}; {opened.card.name} knows {len(data.classes)}.")
-
-    def pictures(part: Tensor) -> Tensor:
-        part = part.to(opened.device)
-        label = None if y is None else torch.full((len(part),), y, device=opened.device)
-        return picture(opened.model.decode(part, label))
-
-    if seed is None:
-        x = torch.cat([pictures(part).cpu() for part in z.split(CHUNK)])
-    else:
-        with seeded(seed):
-            x = torch.cat([pictures(part).cpu() for part in z.split(CHUNK)])
-    return (x.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).contiguous().numpy()
+    return opened.decoder(z, y, seed)
 
 
 def pack(header: Mapping[str, Any], body: bytes = b"") -> bytes:
@@ -222,11 +191,9 @@ def pack(header: Mapping[str, Any], body: bytes = b"") -> bytes:
 
 
 def warm(folder: Path) -> None:
-    """Imports torch and decodes one picture, so that the first visitor does not wait for it."""
-    from .shelf import SHELF
-
+    """Opens a model and draws one picture, so that the first visitor does not wait for it."""
     opened = SHELF.open(folder)
-    look(Question(opened.key, np.zeros((1, opened.model.latent_size), np.float32)))
+    look(Question(opened.key, np.zeros((1, opened.latent_size), np.float32)))
 
 
 # -- the socket
@@ -292,6 +259,7 @@ async def _reply(socket: WebSocket, waiting: Newest) -> None:
             await socket.send_bytes(reply)
         except (WebSocketDisconnect, RuntimeError):
             return  # the browser left while we were decoding
+        ANSWERED.set()
 
 
 ROUTES = [WebSocketRoute("/api/decode", converse)]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
-from torch import Size, Tensor, nn
+from torch import Tensor, nn
 
 
 def mlp(*sizes: int) -> nn.Sequential:
@@ -71,7 +71,7 @@ class Centred(nn.Module):
         return 4 * x - 2
 
 
-def conv_encoder(shape: Size, width: int, out: int) -> nn.Sequential:
+def conv_encoder(shape: Sequence[int], width: int, out: int) -> nn.Sequential:
     """``(N, C, H, W) -> (N, out)``: 4x4 convolutions of stride 2, then one linear head."""
     c, h, w = shape
     n = halvings(h, w)
@@ -100,7 +100,9 @@ class _Double(nn.Module):
         return self.net(x)
 
 
-def conv_decoder(latent: int, shape: Size, width: int, residual: Sequence[int]) -> nn.Sequential:
+def conv_decoder(
+    latent: int, shape: Sequence[int], width: int, residual: Sequence[int]
+) -> nn.Sequential:
     """``(N, latent) -> (N, C, H, W)``; ``residual[k]`` extra blocks at the k-th coarsest size.
 
     The capacity belongs at 4x4 to 16x16, where a parameter costs the fewest operations.

@@ -3,45 +3,14 @@
 from __future__ import annotations
 
 import abc
-from dataclasses import dataclass
-from math import prod
 from typing import Any, ClassVar
 
-from torch import Size, Tensor, nn
+from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from .spec import Block, DataSpec
 
-@dataclass(frozen=True)
-class DataSpec:
-    """The images a model was trained on. Pixels are float32 in [0, 1], channels first."""
-
-    name: str
-    channels: int
-    height: int
-    width: int
-    classes: tuple[str, ...] = ()
-
-    @property
-    def shape(self) -> Size:
-        """``(C, H, W)``."""
-        return Size([self.channels, self.height, self.width])
-
-    @property
-    def pixelated(self) -> bool:
-        """Whether a viewer should show crisp pixels: small grey pictures such as digits."""
-        return self.channels == 1 and self.height <= 32
-
-
-@dataclass(frozen=True)
-class Block:
-    """A named slice of the flat latent and the shape it unflattens to."""
-
-    name: str
-    shape: tuple[int, ...]
-
-    @property
-    def size(self) -> int:
-        return prod(self.shape)
+__all__ = ["Block", "DataSpec", "LatentModel"]
 
 
 class LatentModel(nn.Module, abc.ABC):

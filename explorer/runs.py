@@ -30,7 +30,7 @@ from typing import Any
 import psutil
 from filelock import FileLock, Timeout
 
-from .bundle import CARD, replace_whole
+from .cards import CARD, replace_whole
 from .errors import RunError
 
 ROOT = Path(__file__).parents[1]

@@ -11,36 +11,86 @@ import hashlib
 import secrets
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from . import atlas, bundle
+from . import atlas
 from .atlas import Atlas
-from .bundle import Card
+from .cards import ATLAS, CARD, DECODER, WEIGHTS, Card, check_file, read_card
+from .decoder import Decoder, Exported, InTorch
 from .device import resolve
 from .errors import BundleError
-from .protocol import LatentModel
 from .runs import ROOT, Run
+from .spec import DataSpec
+
+if TYPE_CHECKING:
+    from .protocol import LatentModel
 
 PRETRAINED = ROOT / "pretrained"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Opened:
-    """A model in memory and what is known of it; shared by everybody, so never changed."""
+    """A model that is open and what is known of it; shared by everybody, so never changed.
+
+    Attributes:
+        wanted: the device that was asked for, or "auto".
+        stamp: of the card's file when it was read.
+    """
 
     key: str
     folder: Path
-    device: str
-    model: LatentModel
+    wanted: str
     card: Card
     atlas: Atlas | None
-    stamp: tuple[int, int] = (0, 0)  # of the card's file when it was read
+    stamp: tuple[int, int] = (0, 0)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    @property
+    def data(self) -> DataSpec:
+        """What its pictures look like."""
+        return self.card.data
+
+    @property
+    def latent_size(self) -> int:
+        """D, the length of its flat latent."""
+        return self.model.latent_size if self.atlas is None else self.atlas.latents.shape[1]
+
+    @property
+    def device(self) -> str:
+        """Where the model lives."""
+        return resolve(self.wanted)
+
+    @property
+    def model(self) -> LatentModel:
+        """In PyTorch; loaded when it is first asked for. Raises BundleError."""
+        with self._lock:
+            return self._model
+
+    @cached_property
+    def _model(self) -> LatentModel:
+        from . import bundle
+
+        return bundle.load(self.folder, self.device)[0]
+
+    @property
+    def decoder(self) -> Decoder:
+        """How its pictures are drawn while somebody waits for them."""
+        with self._lock:
+            return self._decoder
+
+    @cached_property
+    def _decoder(self) -> Decoder:
+        if self.wanted in ("auto", "cpu") and DECODER in self.card.files:
+            return Exported(self.folder / DECODER)
+        return InTorch(self._model)
 
     @property
     def generation(self) -> int:
         """A number that changes with the weights."""
-        return int(hashlib.sha256(self.card.files[bundle.WEIGHTS].encode()).hexdigest()[:8], 16)
+        return int(hashlib.sha256(self.card.files[WEIGHTS].encode()).hexdigest()[:8], 16)
 
 
 class Shelf:
@@ -50,40 +100,46 @@ class Shelf:
         self._size = size
         self._open: OrderedDict[str, Opened] = OrderedDict()
         self._places: dict[str, tuple[Path, str]] = {}
-        self._lock = threading.RLock()
+        self._loading: dict[str, threading.Lock] = {}
+        self._lock = threading.Lock()
 
     def open(self, folder: Path, device: str = "auto") -> Opened:
         """The bundle in ``folder`` on ``device``, under a key of its own. Raises BundleError.
 
         Of a run's folder it is the newest checkpoint, also once there is a newer one.
         """
-        place = (folder.resolve(), resolve(device))
+        if device != "auto":
+            resolve(device)  # a device that is not here is told before anything is loaded
+        place = (folder.resolve(), device)
         with self._lock:
             key = next((k for k, known in self._places.items() if known == place), None)
             if key is None:
                 shipped = place[0].parent == PRETRAINED.resolve()
                 name = place[0].name[:40]
                 key = name if shipped else f"{name}~{secrets.token_urlsafe(12)}"
-                key += "" if place[1] == resolve() else f"@{place[1]}"
+                key += "" if device == "auto" else f"@{device}"
                 self._places[key] = place
-            return self[key]
+        return self[key]
 
     def __getitem__(self, key: str) -> Opened:
         """The model of that key, loaded if it is not or has changed. Raises BundleError."""
         with self._lock:
             folder, device = self._place(key)
-            held = self._open.get(key)
-            held = self._open[key] = _current(key, folder, device, held)
+            loading = self._loading.setdefault(key, threading.Lock())
+        with loading:  # who asks for another model does not wait for this one
+            held = _current(key, folder, device, self._open.get(key))
+        with self._lock:
+            self._open[key] = held
             self._open.move_to_end(key)
             while len(self._open) > self._size:
                 self._open.popitem(last=False)
-            return held
+        return held
 
     def _place(self, key: str) -> tuple[Path, str]:
         if key in self._places:
             return self._places[key]
-        if key in {path.parent.name for path in PRETRAINED.glob(f"*/{bundle.CARD}")}:
-            self._places[key] = (PRETRAINED / key, resolve())
+        if key in {path.parent.name for path in PRETRAINED.glob(f"*/{CARD}")}:
+            self._places[key] = (PRETRAINED / key, "auto")
             return self._places[key]
         raise BundleError(f"No model is open under {key[:60]!r}; choose one in the sidebar.")
 
@@ -95,19 +151,29 @@ def _current(key: str, folder: Path, device: str, held: Opened | None) -> Opened
         stamp = _stamp(place)
         if held is not None and held.stamp == stamp:
             return held
-        model, card = bundle.load(place, device)
-        known = atlas.load(place, card.files.get(bundle.ATLAS))
-        return Opened(key, place, device, model, card, known, stamp)
+        return _opened(key, place, device, stamp)
     except BundleError:
         if _newest(folder) == place:
             raise
     return _current(key, folder, device, held)  # the trainer put a newer one in its place
 
 
+def _opened(key: str, place: Path, device: str, stamp: tuple[int, int]) -> Opened:
+    """The bundle in ``place``, everything in it checked that can be without torch."""
+    card = read_card(place)
+    check_file(place / WEIGHTS, card.files.get(WEIGHTS, ""))
+    if DECODER in card.files:
+        check_file(place / DECODER, card.files[DECODER])
+    known = atlas.load(place, card.files.get(ATLAS))
+    opened = Opened(key, place, device, card, known, stamp)
+    _ = opened.decoder  # what cannot be drawn with is told now, while another model is in hand
+    return opened
+
+
 def _stamp(place: Path) -> tuple[int, int]:
     """Changes whenever a card is replaced; asked at every picture, so no file is read."""
     try:
-        found = (place / bundle.CARD).stat()
+        found = (place / CARD).stat()
     except FileNotFoundError:
         return 0, 0  # loading says in words what is missing
     return found.st_mtime_ns, found.st_ino

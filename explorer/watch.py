@@ -1,14 +1,11 @@
-"""A run's curves as they grow: only rows that a browser has not seen go over its WebSocket.
-
-explorer.runs imports torch, so it is imported by the first watcher: the page is served meanwhile.
-"""
+"""A run's curves as they grow: only rows that a browser has not seen go over its WebSocket."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -16,9 +13,7 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from .errors import ExplorerError
-
-if TYPE_CHECKING:
-    from .runs import Run
+from .runs import STOPPABLE, Run
 
 PAUSE = 0.25  # seconds between two looks at a run's metrics
 MOST_COLUMNS = 16
@@ -42,8 +37,6 @@ async def follow(socket: WebSocket) -> None:
     "offset": where to go on after a lost connection, "state": the run's}. The socket closes
     with code 1000 once the run has ended.
     """
-    from .runs import STOPPABLE, Run
-
     try:
         run = Run.find(socket.path_params["run_id"])
         offset, columns = asked(socket.query_params)

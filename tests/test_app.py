@@ -3,12 +3,14 @@
 from collections import OrderedDict
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from streamlit.testing.v1 import AppTest
+from toys import some_atlas
 
-from explorer import atlas, bundle, shelf
-from explorer.bundle import CARD, WEIGHTS, Card
+from explorer import atlas, bundle, cards, shelf
+from explorer.cards import CARD, WEIGHTS, Card
 from explorer.protocol import DataSpec
 from explorer.ui import cache
 from explorer.ui.menu import PAGES
@@ -28,28 +30,21 @@ def toy(folder, spec, latent=4):
     card = Card(folder.name, "vae", config, spec, title=folder.name.title())
     model = bundle.build(card)
     bundle.save(folder, model.state_dict(), card)
-    z = torch.randn(60, latent)
-    names = spec.classes or ("",)
-    known = atlas.Atlas(
-        latents=z,
-        kl=torch.rand(60),
-        error=torch.rand(60) / 10,
-        axes=torch.eye(latent),
-        weights=torch.ones(2) / 2,
-        loc=torch.zeros(2, latent),
-        scale=torch.ones(2, latent),
-        labels=torch.arange(60) % len(names) if spec.classes else None,
-        maps={"pca": z[:, :2].clone(), "umap": z[:, 2:4].clone()},
-        attributes={} if spec.classes else {"smile": torch.randn(60), "yaw": torch.randn(60)},
-        directions={}
-        if spec.classes
-        else {
-            "smile": atlas.Direction(torch.eye(latent)[0], torch.eye(latent)[0], 0.0, 0.97),
-            "yaw": atlas.Direction(torch.eye(latent)[1], torch.eye(latent)[1], 0.0, 0.95),
-        },
-    )
-    atlas.save(folder, known)
-    bundle.write_card(folder, card)
+    z = some_atlas(60, latent).latents
+    unit = np.eye(latent, dtype=np.float32)
+    if spec.classes:
+        told = dict(labels=np.arange(60) % len(spec.classes))
+    else:
+        told = dict(
+            attributes={"smile": z[:, 0], "yaw": z[:, 1]},
+            directions={
+                "smile": atlas.Direction(unit[0], unit[0], 0.0, 0.97),
+                "yaw": atlas.Direction(unit[1], unit[1], 0.0, 0.95),
+            },
+        )
+    maps = {"pca": z[:, :2], "umap": z[:, 2:4]}
+    atlas.save(folder, some_atlas(60, latent, maps=maps, **told))
+    cards.write_card(folder, card)
 
 
 @pytest.fixture

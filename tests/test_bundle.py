@@ -6,12 +6,14 @@ import json
 import stat
 import zipfile
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from toys import some_atlas
 
-from explorer import atlas, bundle
-from explorer.bundle import ATLAS, CARD, WEIGHTS, Card, Metric
+from explorer import atlas, bundle, cards
+from explorer.cards import ATLAS, CARD, WEIGHTS, Card, Metric
 from explorer.errors import BundleError
 from explorer.protocol import DataSpec
 from explorer.shelf import Shelf
@@ -41,7 +43,7 @@ def change_weights(folder, change):
     tensors = load_file(folder / WEIGHTS)
     change(tensors)
     save_file(tensors, folder / WEIGHTS)
-    bundle.write_card(folder, bundle.read_card(folder))
+    cards.write_card(folder, cards.read_card(folder))
 
 
 def cut(folder):
@@ -51,7 +53,7 @@ def cut(folder):
 
 def lie_about_size(folder):
     (folder / WEIGHTS).write_bytes((10**12).to_bytes(8, "little") + b"{}")
-    bundle.write_card(folder, bundle.read_card(folder))
+    cards.write_card(folder, cards.read_card(folder))
 
 
 DAMAGES = {
@@ -184,7 +186,7 @@ def test_half_precision_is_stored_and_full_is_opened(folder):
 
 def test_a_catalogue_lists_what_it_cannot_open_with_the_reason(folder):
     change_card(folder, format=99)
-    found = bundle.catalogue(folder.parent)
+    found = cards.catalogue(folder.parent)
     assert isinstance(found["toy"], BundleError)
 
 
@@ -260,24 +262,14 @@ def test_a_zip_bomb_stops_at_the_limit(folder, tmp_path, monkeypatch):
 
 
 def test_an_atlas_that_does_not_fit_is_told(folder):
-    n, d = 20, 3
-    known = atlas.Atlas(
-        latents=torch.randn(n, d),
-        kl=torch.rand(n),
-        error=torch.rand(n),
-        axes=torch.eye(d),
-        weights=torch.ones(1),
-        loc=torch.zeros(1, d),
-        scale=torch.ones(1, d),
-        maps={"pca": torch.randn(n, 2)},
-    )
+    known = some_atlas(20, 3)
     for wrong in (
-        dict(kl=torch.rand(n - 1)),
-        dict(axes=torch.eye(2)),
-        dict(loc=torch.zeros(2, d)),
+        dict(kl=np.ones(19)),
+        dict(axes=np.eye(2)),
+        dict(mixture=atlas.Mixture(np.ones(1), np.zeros((2, 3)), np.zeros((1, 3, 3)))),
     ):
         atlas.save(folder, dataclasses.replace(known, **wrong))
-        card = bundle.write_card(folder, bundle.read_card(folder))
+        card = cards.write_card(folder, cards.read_card(folder))
         with pytest.raises(BundleError, match="atlas"):
             atlas.load(folder, card.files[ATLAS])
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from explorer import bundle
+from explorer import cards
 from explorer.models import FAMILIES
 from explorer.ui.menu import PAGES
 from train.config import recipes
@@ -84,7 +84,7 @@ def test_recipes_that_readmes_start_exist():
 
 def test_the_table_of_shipped_models_repeats_their_cards():
     shown = (ROOT / "pretrained/README.md").read_text(encoding="utf-8")
-    for name, card in bundle.catalogue(ROOT / "pretrained").items():
+    for name, card in cards.catalogue(ROOT / "pretrained").items():
         row = next(line for line in shown.splitlines() if line.startswith(f"| `{name}`"))
         for metric in card.metrics:
             if metric.name in ("elbo", "log_likelihood"):

@@ -10,8 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
+from explorer.attributes import ATTRIBUTES, described
 from explorer.errors import DataError
-from train.data import ATTRIBUTES, described
 from train.data.align import LEFT, RIGHT, aligned, lanczos
 from train.data.faces import PICTURES, TABLE, build, crops, faces
 
@@ -87,8 +87,8 @@ def test_attributes_have_their_own_names_and_know_what_they_are_apart_from():
 
 
 def test_attributes_that_somebody_brought_come_after_ours():
-    brought = {"Bangs": torch.tensor([0.0, 1.0, torch.nan]), "hue": torch.tensor([3.0, 9.0, 4.0])}
-    found = described({**brought, "smile": torch.zeros(3)})
+    brought = {"Bangs": np.array([0.0, 1.0, np.nan]), "hue": np.array([3.0, 9.0, 4.0])}
+    found = described({**brought, "smile": np.zeros(3)})
     assert [a.name for a in found] == ["smile", "Bangs", "hue"]
     assert found[1].bounds is not None  # yes or no
     assert found[2].bounds is None  # measured

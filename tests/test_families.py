@@ -6,11 +6,12 @@ Every family is built once as its Config comes, but small, and once for each oth
 import dataclasses
 from typing import Literal, get_args, get_origin, get_type_hints
 
+import numpy as np
 import pytest
 import torch
 
 from explorer import bundle, ops
-from explorer.bundle import Card
+from explorer.cards import Card
 from explorer.distributions import centre, draw
 from explorer.inference import log_likelihood, log_weights, picture, refine
 from explorer.inpainting import INPAINTERS
@@ -188,21 +189,21 @@ def test_half_precision_on_disk_changes_hardly_anything(model, card, x, y, tmp_p
 @pytest.mark.filterwarnings("error")
 def test_every_move_leads_to_pictures(model, x, y):
     with torch.no_grad():
-        z = centre(model.encode(x, y))
-        t = torch.linspace(0, 1, 4, dtype=torch.float64)
+        z = centre(model.encode(x, y)).numpy()
+        t = np.linspace(0, 1, 4)
         u, v = z[1] - z[0], z[2] - z[0]
         ways = [
-            ops.traverse(z[0], 1, ops.gaussian_ticks(4).double()),
+            ops.traverse(z[0], 1, ops.gaussian_ticks(4)),
             ops.lerp(z[0], z[1], t),
             ops.slerp(z[0], z[1], t),
             ops.along(z, t, "round", loop=True),
             ops.plane(z[0], u, v, t)[0],
             ops.corners(z[:4], 4)[0],
-            ops.analogy(z[0], z[1], z[2]).expand(4, -1),
+            np.tile(ops.analogy(z[0], z[1], z[2]), (4, 1)),
             ops.near(z[0], z[1:], z.mean(0), 0.5),
         ]
         for way in ways:
-            pictures = picture(model.decode(way, y[:1].expand(4)))
+            pictures = picture(model.decode(torch.from_numpy(way), y[:1].expand(4)))
             assert pictures.shape == (4, *DATA.shape)
             assert ((pictures >= 0) & (pictures <= 1)).all()
 

@@ -5,7 +5,7 @@ import torch
 from torch.distributions import kl_divergence
 
 from explorer import bundle
-from explorer.bundle import Card
+from explorer.cards import Card
 from explorer.distributions import draw
 from explorer.protocol import DataSpec
 from train.objectives import ELBO, OBJECTIVES

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from pictures import DIGITS, EIGHT, FACES, FASHION, FREY, drawn, encoded, scene
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
@@ -25,9 +24,9 @@ def test_a_digit_is_the_same_wherever_and_however_large_it_is_drawn(digit: str) 
     known = images.prepare(drawn(digit, 300, (150, 90), (600, 500)), DIGITS)
     for size, place, page in ((300, (10, 20), (700, 520)), (120, (400, 30), (600, 200))):
         other = images.prepare(drawn(digit, size, place, page), DIGITS)
-        assert (other - known).abs().mean() < 0.02
+        assert np.abs(other - known).mean() < 0.02
     another = images.prepare(drawn(str((int(digit) + 1) % 10), 300, (150, 90), (600, 500)), DIGITS)
-    assert (another - known).abs().mean() > 0.05
+    assert np.abs(another - known).mean() > 0.05
 
 
 @pytest.mark.parametrize("digit", "0123456789")
@@ -36,7 +35,7 @@ def test_a_digit_fits_twenty_pixels_and_balances_on_the_fourteenth(digit: str) -
     assert x.max() > 0.95
     rows, columns = (x.sum(axis) for axis in (1, 0))
     for mass in (rows, columns):
-        assert float(mass @ torch.arange(28.0) / mass.sum()) == pytest.approx(14, abs=0.1)
+        assert float(mass @ np.arange(28.0) / mass.sum()) == pytest.approx(14, abs=0.1)
     extent = max(int((mass > 0.3).sum()) for mass in (rows, columns))
     assert 19 <= extent <= 21
 
@@ -47,7 +46,7 @@ def test_a_negative_prepares_to_the_same_picture(data: DataSpec) -> None:
     for page in (smooth, smooth.point([60 + v // 2 for v in range(256)])):
         x, negative = (images.prepare(p, data) for p in (page, ImageOps.invert(page)))
         assert x.mean() < 0.5, "light on dark"
-        assert (x - negative).abs().max() < 0.01
+        assert np.abs(x - negative).max() < 0.01
 
 
 def test_the_shade_is_told_where_the_border_cannot_tell_it() -> None:
@@ -57,7 +56,7 @@ def test_the_shade_is_told_where_the_border_cannot_tell_it() -> None:
         images.prepare(page, DIGITS, invert=True),
         images.prepare(negative, DIGITS, invert=False),
     ]
-    assert torch.equal(*asked)
+    assert np.array_equal(*asked)
     upside = images.prepare(page, DIGITS, invert=False)
     assert upside.mean() > 0.5, "dark on light, as it was asked for"
 
@@ -71,7 +70,7 @@ def test_a_shadow_and_grain_on_the_paper_do_not_show() -> None:
         ((light * (0.2 + 0.8 * values) + grain).clip(0, 1) * 255).astype(np.uint8)
     )
     x, clean = images.prepare(photo, DIGITS), images.prepare(page, DIGITS)
-    assert (x - clean).abs().mean() < 0.005
+    assert np.abs(x - clean).mean() < 0.005
     assert x[0, 0, 0].max() == 0
 
 
@@ -79,7 +78,7 @@ def test_a_speck_of_dust_does_not_move_the_digit() -> None:
     page = drawn("6", 250, (100, 60), (600, 500))
     dusty = page.copy()
     ImageDraw.Draw(dusty).ellipse((560, 20, 562, 22), fill=0)
-    assert (images.prepare(dusty, DIGITS) - images.prepare(page, DIGITS)).abs().mean() < 0.01
+    assert np.abs(images.prepare(dusty, DIGITS) - images.prepare(page, DIGITS)).mean() < 0.01
 
 
 def test_a_thin_pen_on_a_large_page_is_still_seen() -> None:
@@ -93,7 +92,7 @@ def test_a_thin_pen_on_a_large_page_is_still_seen() -> None:
 @pytest.mark.parametrize("data", [DIGITS, EIGHT, FASHION], ids=lambda data: data.name)
 @pytest.mark.parametrize("shade", [0, 255])
 def test_a_blank_page_is_black(data: DataSpec, shade: int) -> None:
-    assert images.prepare(Image.new("L", (300, 200), shade), data).abs().max() == 0
+    assert images.prepare(Image.new("L", (300, 200), shade), data).max() == 0
 
 
 @pytest.mark.parametrize("data", [DIGITS, FASHION], ids=lambda data: data.name)
@@ -110,7 +109,7 @@ def test_clothes_keep_their_frame() -> None:
     ImageDraw.Draw(page).rectangle((30, 60, 99, 199), fill=100)
     x = images.prepare(page, FASHION)[0, 0]
     assert x[10:16, 5:8].min() > 0.55
-    outside = x.clone()
+    outside = x.copy()
     outside[5:21, 2:11] = 0
     assert outside.max() < 0.02
 
@@ -118,10 +117,10 @@ def test_clothes_keep_their_frame() -> None:
 def test_colour_pictures_are_cut_to_the_centre() -> None:
     page = Image.new("RGB", (300, 100), "red")
     page.paste("blue", (100, 0, 200, 100))
-    blue = torch.tensor([0.0, 0.0, 1.0]).view(1, 3, 1, 1).expand(1, 3, 64, 64)
-    assert (images.prepare(page, FACES) - blue).abs().max() < 0.2, "Lanczos may ring at the cut"
-    assert torch.equal(images.prepare(page, FACES, box=(110, 10, 190, 90)), blue)
-    assert torch.equal(images.prepare(page, FACES, box=(-50, -9, 50, 91)), blue.flip(1))
+    blue = np.tile(np.reshape([0.0, 0.0, 1.0], (1, 3, 1, 1)), (1, 1, 64, 64))
+    assert np.abs(images.prepare(page, FACES) - blue).max() < 0.2, "Lanczos may ring at the cut"
+    assert (images.prepare(page, FACES, box=(110, 10, 190, 90)) == blue).all()
+    assert (images.prepare(page, FACES, box=(-50, -9, 50, 91)) == blue[:, ::-1]).all()
 
 
 @pytest.mark.parametrize("data", [FACES, FREY, DIGITS], ids=lambda data: data.name)
@@ -129,7 +128,7 @@ def test_colour_pictures_are_cut_to_the_centre() -> None:
 def test_any_size_fits_the_model(data: DataSpec, size: tuple[int, int]) -> None:
     x = images.prepare(scene().resize(size), data)
     assert x.shape == (1, *data.shape)
-    assert x.dtype == torch.float32
+    assert x.dtype == np.float32
     assert 0 <= x.min() <= x.max() <= 1
 
 
@@ -139,7 +138,7 @@ def test_the_centre_box_is_what_is_taken(data: DataSpec) -> None:
     box = images.centre_box(page.size, data)
     assert (box[2] - box[0]) / (box[3] - box[1]) == pytest.approx(data.width / data.height)
     taken, same = images.prepare(page, data, box=box), images.prepare(page, data)
-    assert (taken - same).abs().mean() < 0.01
+    assert np.abs(taken - same).mean() < 0.01
 
 
 def test_grey_faces_are_no_ink() -> None:
@@ -165,7 +164,7 @@ def test_a_drawn_mask_is_white_ink_with_smooth_edges() -> None:
     assert values[120, 110] == 255
     assert ((values > 20) & (values < 235)).sum() > 20
     x = images.prepare(image, DIGITS)
-    assert float(x[0, 0].sum(1) @ torch.arange(28.0) / x.sum()) == pytest.approx(14, abs=0.1)
+    assert float(x[0, 0].sum(1) @ np.arange(28.0) / x.sum()) == pytest.approx(14, abs=0.1)
 
 
 # --- real digits -----------------------------------------------------------------------------
@@ -192,7 +191,7 @@ def on_paper(digit: np.ndarray, times: int) -> Image.Image:
 def test_eight_by_eight_digits_on_paper_come_back() -> None:
     digits = eight_by_eight(40)
     errors = [
-        float(np.abs(images.prepare(on_paper(d, 40), EIGHT)[0, 0].numpy() - d / 255).mean())
+        float(np.abs(images.prepare(on_paper(d, 40), EIGHT)[0, 0] - d / 255).mean())
         for d in digits
     ]
     shuffled = np.abs(digits / 255 - np.roll(digits, 1, 0) / 255).mean()
@@ -203,7 +202,7 @@ def test_eight_by_eight_digits_on_paper_come_back() -> None:
 def test_mnist_digits_on_paper_come_back() -> None:
     raw = gzip.decompress((MNIST / "t10k-images-idx3-ubyte.gz").read_bytes())
     digits = np.frombuffer(raw, np.uint8, offset=16).reshape(-1, 28, 28)[:40]
-    back = [images.prepare(on_paper(d, 12), DIGITS)[0, 0].numpy() for d in digits]
+    back = [images.prepare(on_paper(d, 12), DIGITS)[0, 0] for d in digits]
     errors = np.abs(np.stack(back) - digits / 255).mean((1, 2))
     shuffled = np.abs(digits / 255 - np.roll(digits, 1, 0) / 255).mean()
     # Half a pixel of shift, which MNIST's whole-pixel centring leaves, is most of it.

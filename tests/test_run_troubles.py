@@ -12,7 +12,7 @@ import running
 from running import ENDLESS, SHORT, made, state, until, weights
 from safetensors import SafetensorError
 
-from explorer import bundle
+from explorer import cards
 from explorer.errors import RunError
 from explorer.runs import Run
 from train import checkpoints, loop
@@ -142,7 +142,7 @@ def test_a_checkpoint_that_is_being_written_is_not_there_yet():
     run = made()
     for name in ("000900", ".part-x", "1000000"):
         (run.folder / "checkpoints" / name).mkdir(parents=True)
-        (run.folder / "checkpoints" / name / bundle.CARD).touch()
+        (run.folder / "checkpoints" / name / cards.CARD).touch()
     (run.folder / "checkpoints" / "2000000").mkdir()
     assert run.checkpoint().name == "1000000"
 

@@ -9,7 +9,7 @@ import torch
 from safetensors import safe_open
 from torch.distributions import Bernoulli
 
-from explorer import bundle
+from explorer import bundle, cards
 from explorer.errors import ExplorerError
 from explorer.runs import Run
 from train import batches, evaluate, loop, promote
@@ -55,7 +55,7 @@ def trained(**changes):
 
 
 def weights(run):
-    return (run.checkpoint() / bundle.WEIGHTS).read_bytes()
+    return (run.checkpoint() / cards.WEIGHTS).read_bytes()
 
 
 # -- the loop
@@ -243,7 +243,7 @@ def test_every_recipe_reads_and_goes_there_and_back(name):
 
 
 def stored(folder):
-    with safe_open(folder / bundle.WEIGHTS, "pt") as file:
+    with safe_open(folder / cards.WEIGHTS, "pt") as file:
         return {file.get_tensor(key).dtype for key in file.keys()}
 
 

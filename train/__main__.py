@@ -76,6 +76,9 @@ def parser() -> argparse.ArgumentParser:
     made = verb(atlas, "build a bundle's maps, dials and attributes")
     made.add_argument("bundle", metavar="BUNDLE", type=Path, help="its folder")
 
+    made = verb(export, "make a bundle's decoder that draws without torch")
+    made.add_argument("bundle", metavar="BUNDLE", type=Path, help="its folder")
+
     made = verb(evaluate, "measure a bundle on held-out pictures")
     made.add_argument("bundle", metavar="BUNDLE", type=Path, help="its folder")
     made.add_argument("--k", type=int, default=5000, help="importance samples (default 5000)")
@@ -99,14 +102,14 @@ def overrides(settings: list[str]) -> dict[str, str]:
 
 def recipes(_: argparse.Namespace) -> int:
     """Lists every recipe: its data, its epochs, and the size of the model it makes."""
-    from explorer import bundle
+    from explorer import bundle, cards
 
     from . import config
     from .data import spec
 
     for name in config.recipes():
         made = config.recipe(name)
-        card = bundle.Card(name, made.family, made.model, spec(made.dataset, made.data))
+        card = cards.Card(name, made.family, made.model, spec(made.dataset, made.data))
         weights = sum(p.numel() for p in bundle.build(card).parameters())
         size = weights * (2 if made.half else 4) / 2**20
         print(f"{name:12} {made.title:20} {made.dataset:14} {made.epochs:4} epochs {size:6.1f} MB")
@@ -191,7 +194,7 @@ def promote(args: argparse.Namespace) -> int:
     run = Run(args.run)
     run.config()
     make(run, args.bundle)
-    print(f"{args.bundle}: next, python -m train atlas {args.bundle}, then evaluate {args.bundle}")
+    print(f"{args.bundle}: next, python -m train atlas, export and evaluate {args.bundle}")
     return 0
 
 
@@ -200,6 +203,15 @@ def atlas(args: argparse.Namespace) -> int:
     from .atlas import build
 
     build(args.bundle)
+    return 0
+
+
+def export(args: argparse.Namespace) -> int:
+    """Writes a bundle's decoder.onnx, with which the app draws faster than with PyTorch, and
+    checks that both draw the same pictures."""
+    from .export import export as make
+
+    make(args.bundle)
     return 0
 
 

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from explorer import atlas, bundle, ops
-from explorer.atlas import Atlas
+from explorer.atlas import Atlas, Mixture
+from explorer.cards import write_card
 from explorer.distributions import centre, rate
 from explorer.inference import picture
+from explorer.ops import Array
 from explorer.protocol import LatentModel
 from explorer.rng import seeded
 
@@ -20,9 +22,10 @@ from .config import TrainConfig
 from .data import Dataset, Split, load
 from .directions import directions
 
-COMPONENTS = 10  # of the mixture fitted to the aggregate posterior
 DIALS = 20  # visual axes kept
+MOST = 20_000  # latents that a mixture is fitted to
 PROBES = 100  # latents at which the decoder's response is measured
+KINDS = ((1, "full"), (10, "full"), (30, "diag"))  # of mixtures tried: how many parts, which
 
 
 def build(folder: Path) -> Atlas:
@@ -32,28 +35,29 @@ def build(folder: Path) -> Atlas:
     data = load(config.dataset, config.data)
     made = chart(model, data, config.seed)
     atlas.save(folder, made)
-    bundle.write_card(folder, card)
+    write_card(folder, card)
     return made
 
 
 @torch.no_grad()
 def chart(model: LatentModel, data: Dataset, seed: int) -> Atlas:
     """Latents, density, dials, maps and attribute directions of ``model`` on ``data``."""
-    z, kl, error = facts(model, data.held)
+    z, kl, error = (part.numpy() for part in facts(model, data.held))
     known = centres(model, data.train)
-    weights, loc, scale = mixture(known, seed)
+    there, truth = (
+        {name: value.numpy() for name, value in split.attributes.items()}
+        for split in (data.train, data.held)
+    )
     return Atlas(
         latents=z,
         kl=kl,
         error=error,
-        axes=visual_axes(model, known, seed),
-        weights=weights,
-        loc=loc,
-        scale=scale,
-        labels=data.held.y,
+        axes=visual_axes(model, known, seed).numpy(),
+        mixture=mixture(known.numpy(), z, seed),
+        labels=None if data.held.y is None else data.held.y.numpy(),
         maps={"pca": flat(z), "umap": umap(z, seed)},
-        attributes=data.held.attributes,
-        directions=directions(known, data.train.attributes, z, data.held.attributes),
+        attributes=truth,
+        directions=directions(known.numpy(), there, z, truth),
     )
 
 
@@ -84,21 +88,29 @@ def facts(model: LatentModel, split: Split) -> tuple[Tensor, Tensor, Tensor]:
     return z, kl, error
 
 
-def mixture(z: Tensor, seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Weights ``(M,)``, centres and spreads ``(M, D)`` of a diagonal Gaussian mixture of ``z``.
+def mixture(z: Array, held: Array, seed: int) -> Mixture:
+    """A Gaussian mixture of ``z: (N, D)``: of KINDS the one that foretells ``held`` best.
 
     The density after the fact of Ghosh et al. 2020 (arXiv:1903.12436): better samples than N(0, I)
     where the aggregate posterior is not the prior.
     """
+    z = z[:MOST]
+    fitted = [_fitted(z, count, kind, seed) for count, kind in KINDS if 10 * count <= len(z)]
+    return max(fitted, key=lambda m: m.log_prob(held).mean())
+
+
+def _fitted(z: Array, count: int, kind: str, seed: int) -> Mixture:
     from sklearn.mixture import GaussianMixture
 
-    fit = GaussianMixture(COMPONENTS, covariance_type="diag", random_state=seed, reg_covar=1e-4)
-    fit.fit(z.double().numpy())
-    weights, loc, variance = (
-        torch.as_tensor(part, dtype=torch.float32)
-        for part in (fit.weights_, fit.means_, fit.covariances_)
-    )
-    return weights, loc, variance.sqrt()
+    # in units of spread: coordinates that the model left unused vary by a thousandth of the others
+    mean, spread = z.mean(0), np.maximum(z.std(0), 1e-5)
+    fit = GaussianMixture(count, covariance_type=kind, random_state=seed, reg_covar=1e-4)
+    fit.fit(((z - mean) / spread).astype(np.float64))
+    weights, loc, covariance = map(np.asarray, (fit.weights_, fit.means_, fit.covariances_))
+    if kind == "diag":
+        covariance = covariance[:, :, None] * np.eye(z.shape[1])
+    root = spread[:, None] * np.linalg.cholesky(covariance)
+    return Mixture(*(part.astype(np.float32) for part in (weights, mean + spread * loc, root)))
 
 
 @torch.no_grad()
@@ -139,18 +151,18 @@ def blurred(x: Tensor) -> Tensor:
     return torch.nn.functional.avg_pool2d(grey, side).flatten(1)
 
 
-def flat(z: Tensor) -> Tensor:
+def flat(z: Array) -> Array:
     """``(N, 2)``: the plane of the two principal axes, in spreads; two latents as they are."""
     if z.shape[1] == 2:
-        return z.clone()
+        return z.copy()
     mean, axes = ops.principal_axes(z)
     top = axes[:2]
-    return (z - mean) @ top.T / top.square().sum(1)
+    return (z - mean) @ top.T / np.square(top).sum(1)
 
 
-def umap(z: Tensor, seed: int) -> Tensor:
+def umap(z: Array, seed: int) -> Array:
     """``(N, 2)``: UMAP of ``z`` (McInnes et al. 2018); its distances are not latent distances."""
     import umap as umap_learn
 
     fit = umap_learn.UMAP(n_neighbors=15, min_dist=0.1, random_state=seed, n_jobs=1)
-    return torch.as_tensor(np.asarray(fit.fit_transform(z.numpy())), dtype=torch.float32)
+    return np.asarray(fit.fit_transform(z), np.float32)

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from explorer import bundle
-from explorer.bundle import replace_whole
+from explorer.cards import replace_whole
 from explorer.runs import Run
 
 from .trainer import Trainer

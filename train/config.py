@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from explorer.bundle import check_fields
+from explorer.cards import check_fields
 from explorer.errors import DataError
 
 RECIPES = Path(__file__).parent / "recipes"

@@ -10,20 +10,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from explorer import ops
 from explorer.atlas import Direction
+from explorer.attributes import Attribute, described
+from explorer.ops import Array
 
-from .data import Attribute, described
+Flags = NDArray[np.bool_]
 
 OUTER = (0.3, 0.7)  # quantiles beyond which a measured attribute is clearly absent or there
 FEWEST = 20  # pictures on either side, in training and held-out parts alike
 
 
 def directions(
-    z: Tensor, known: Mapping[str, Tensor], held: Tensor, truth: Mapping[str, Tensor]
+    z: Array, known: Mapping[str, Array], held: Array, truth: Mapping[str, Array]
 ) -> dict[str, Direction]:
     """A direction for every attribute with enough pictures on both sides.
 
@@ -35,23 +36,23 @@ def directions(
     return {a.name: _direction(a, z, known, held, truth) for a in enough}
 
 
-def sides(a: Attribute, values: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+def sides(a: Attribute, values: Mapping[str, Array]) -> tuple[Flags, Flags]:
     """``(N,)`` bool twice: pictures that clearly lack the attribute, that clearly have it."""
     value = values[a.name]
-    bounds = a.bounds or tuple(value.nanquantile(q).item() for q in OUTER)
+    bounds = a.bounds or tuple(np.nanquantile(value, OUTER))
     return value <= bounds[0], value >= bounds[1]
 
 
-def _enough(a: Attribute, values: Mapping[str, Tensor]) -> bool:
+def _enough(a: Attribute, values: Mapping[str, Array]) -> bool:
     return a.name in values and min(int(s.sum()) for s in sides(a, values)) >= FEWEST
 
 
 def _direction(
     a: Attribute,
-    z: Tensor,
-    known: Mapping[str, Tensor],
-    held: Tensor,
-    truth: Mapping[str, Tensor],
+    z: Array,
+    known: Mapping[str, Array],
+    held: Array,
+    truth: Mapping[str, Array],
 ) -> Direction:
     from sklearn.metrics import roc_auc_score
 
@@ -63,30 +64,29 @@ def _direction(
         move = ops.attribute_direction(z[lacks | has], has[lacks | has])
     # one unit flips the attribute for half of the pictures that lack it
     short = threshold - z[lacks] @ normal
-    move = move * (short.median() / (move @ normal))
+    move = move * (np.median(short) / (move @ normal))
 
     lacks, has = sides(a, truth)
     seen = lacks | has
-    auc = roc_auc_score(has[seen].numpy(), (held[seen] @ normal).numpy())
+    auc = roc_auc_score(has[seen], held[seen] @ normal)
     return Direction(move, normal, threshold, float(auc))
 
 
-def _classifier(z: Tensor, lacks: Tensor, has: Tensor) -> tuple[Tensor, float]:
+def _classifier(z: Array, lacks: Flags, has: Flags) -> tuple[Array, float]:
     """``(D,)`` normal and threshold, by logistic regression in units of spread."""
     from sklearn.linear_model import LogisticRegression
 
-    spread, clear = z.std(0).clamp(min=1e-6), lacks | has
+    spread, clear = np.maximum(z.std(0, ddof=1), 1e-6), lacks | has
     fit = LogisticRegression(C=0.05, max_iter=500)
-    fit.fit((z[clear] / spread).numpy(), has[clear].numpy())
-    weights = torch.as_tensor(fit.coef_[0], dtype=torch.float32)
-    return weights / spread, -float(np.ravel(fit.intercept_)[0])
+    fit.fit(z[clear] / spread, has[clear])
+    return fit.coef_[0].astype(np.float32) / spread, -float(np.ravel(fit.intercept_)[0])
 
 
-def _pattern(a: Attribute, z: Tensor, known: Mapping[str, Tensor]) -> Tensor:
+def _pattern(a: Attribute, z: Array, known: Mapping[str, Array]) -> Array:
     """``(D,)``: what changes in z with the attribute; by regression if measured, else by means."""
     if a.bounds is None:
-        columns = torch.stack([known[n] for n in (a.name, *a.apart_from) if n in known], 1)
-        whole = columns.isfinite().all(1)
+        columns = np.stack([known[n] for n in (a.name, *a.apart_from) if n in known], 1)
+        whole = np.isfinite(columns).all(1)
         value, nuisance = columns[whole, 0], columns[whole, 1:]
         return ops.slope_direction(z[whole], value, nuisance)
     lacks, has = sides(a, known)

@@ -11,15 +11,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from explorer import atlas, bundle, diagnostics
-from explorer.bundle import Card, Metric
+from explorer import atlas, bundle, cards, diagnostics
+from explorer.attributes import described
+from explorer.cards import Card, Metric
 from explorer.distributions import centre, draw, rate, rate_per_coordinate
 from explorer.inference import log_likelihood, log_weights, picture
 from explorer.protocol import LatentModel
 from explorer.rng import seeded
 
 from .config import TrainConfig
-from .data import Dataset, Split, described, load
+from .data import Dataset, Split, load
 from .directions import sides
 
 LOOK = 512  # held-out pictures in a quick look
@@ -70,13 +71,13 @@ def evaluate(folder: Path, k: int = 5000, n: int | None = None) -> Card:
     config = TrainConfig.from_dict(card.training, card.name)
     data = load(config.dataset, config.data)
     metrics = measure(model, data, config, k, n)
-    known = atlas.load(folder, card.files.get(bundle.ATLAS))
+    known = atlas.load(folder, card.files.get(cards.ATLAS))
     if known is not None:
         metrics += attribute_metrics(known)
     for metric in metrics:
         error = f" ± {metric.error:.2f}" if metric.error is not None else ""
         print(f"{metric.name:22} {metric.value:10.4g}{error} {metric.unit:8} {metric.protocol}")
-    return bundle.write_card(folder, dataclasses.replace(card, metrics=tuple(metrics)))
+    return cards.write_card(folder, dataclasses.replace(card, metrics=tuple(metrics)))
 
 
 def attribute_metrics(known: atlas.Atlas) -> list[Metric]:
@@ -131,7 +132,7 @@ def measure(
         _nats("rate", torch.cat(rates), f"{where}, KL(q(z|x) ‖ p(z))"),
         Metric(
             "active_units",
-            float(diagnostics.used(torch.cat(centres))),
+            float(diagnostics.used(torch.cat(centres).cpu().numpy())),
             f"of {model.latent_size}",
             f"{where}, variance of the posterior mean above {diagnostics.ACTIVE}",
             total,

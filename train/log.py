@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from explorer import images
-from explorer.bundle import replace_whole
+from explorer.cards import replace_whole
 from explorer.distributions import centre
 from explorer.inference import picture
 from explorer.protocol import LatentModel

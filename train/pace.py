@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 
 import torch
@@ -23,7 +24,7 @@ def pace(config: TrainConfig, spec: DataSpec, seconds: float = 0.8) -> float:
 
     Takes about ``seconds``. Raises ExplorerError where settings and pictures do not fit.
     """
-    size = max(2, min(config.batch, PIXELS // spec.shape.numel()))
+    size = max(2, min(config.batch, PIXELS // math.prod(spec.shape)))
     before = torch.get_num_threads()
     torch.set_num_threads(threads(config))
     try:

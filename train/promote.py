@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from explorer import bundle
-from explorer.bundle import Card
+from explorer.cards import Card
 from explorer.errors import RunError
 from explorer.inference import log_weights
 from explorer.protocol import LatentModel

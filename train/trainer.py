@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from explorer import bundle
-from explorer.bundle import Card
+from explorer.cards import Card, filled
 from explorer.device import resolve
 from explorer.errors import RunError
 from explorer.protocol import LatentModel
@@ -58,7 +58,7 @@ def assemble(config: TrainConfig, data: Dataset) -> Trainer:
     model.start_at(data.train.mean_picture())
     model.to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     where = f"{config.name}: its terms do not fit {config.objective}"
-    objective = bundle.filled(OBJECTIVES[config.objective], config.terms, where)
+    objective = filled(OBJECTIVES[config.objective], config.terms, where)
     phases = objective.phases(model)
     for phase in phases:
         phase.module.to(device)

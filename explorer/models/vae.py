@@ -6,6 +6,7 @@ Differs in depth (two hidden layers, or convolutions) and in the choice of likel
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import prod
 from typing import Literal
 
 import torch
@@ -62,7 +63,7 @@ class VAE(LatentModel):
         self.data, self.config, self.blocks = data, config, (Block("z", (config.latent,)),)
         self.likelihood = LIKELIHOODS[config.likelihood]()
         c, h, w = data.shape
-        out = torch.Size([c * self.likelihood.per_pixel, h, w])
+        out = (c * self.likelihood.per_pixel, h, w)
         if config.net == "conv":
             if halvings(h, w) == 0:
                 raise BundleError(
@@ -73,9 +74,7 @@ class VAE(LatentModel):
         else:
             hidden = (config.hidden, config.hidden)
             self.encoder = nn.Sequential(nn.Flatten(), mlp(c * h * w, *hidden, 2 * config.latent))
-            decoder = nn.Sequential(
-                mlp(config.latent, *hidden, out.numel()), nn.Unflatten(-1, tuple(out))
-            )
+            decoder = nn.Sequential(mlp(config.latent, *hidden, prod(out)), nn.Unflatten(-1, out))
         self.decoder = OverLeading(decoder, 1)
         self.origin: Tensor
         self.register_buffer("origin", torch.zeros(config.latent), persistent=False)

@@ -12,15 +12,14 @@ from functools import partial
 
 import numpy as np
 import streamlit as st
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from explorer import images
 from explorer.errors import ImageError
-from explorer.protocol import DataSpec
+from explorer.ops import Array
 from explorer.shelf import Opened
+from explorer.spec import DataSpec
 from explorer.ui import cache, components, show
 from explorer.ui.state import remembered, workbench
 
@@ -48,16 +47,16 @@ class Brought:
         own: whether a visitor brought it; the others are what the model draws.
         x: ``(n, C, H, W)`` in [0, 1], as they were brought.
         z: ``(n, D)``, where the model sees them.
-        redrawn: ``(n, C, H, W)``, what the model draws there.
+        redrawn: ``(n, H, W, C)``, what the model draws there.
         doubt: ``(n,)``, the share of known pictures that it redraws better.
     """
 
     titles: tuple[str, ...]
     own: tuple[bool, ...]
-    x: Tensor
-    z: NDArray[np.float32]
-    redrawn: Tensor
-    doubt: NDArray[np.float32]
+    x: Array
+    z: Array
+    redrawn: NDArray[np.uint8]
+    doubt: Array
 
 
 def owned() -> list[Own]:
@@ -73,7 +72,7 @@ def several(key: str, opened: Opened) -> Brought:
         st.session_state[count] = max(st.session_state[count], len(owned()))
 
     st.session_state.setdefault(count, 2)
-    add(key, opened.model.data, make_room)
+    add(key, opened.data, make_room)
     with place:
         n = st.segmented_control("Pictures", (2, 3, 4), required=True, key=count, **remembered())
         own = owned()[-n:]
@@ -91,7 +90,7 @@ def one(key: str, opened: Opened) -> Brought:
     def choose(title: str) -> None:
         st.session_state[which] = title
 
-    add(key, opened.model.data, choose)
+    add(key, opened.data, choose)
     own = {o.title: o for o in owned()}
     if st.session_state.get(which) not in (CURRENT, SAMPLE, *own):
         choose(CURRENT)
@@ -172,7 +171,7 @@ def _keep(name: str, image: Image.Image) -> str:
 
 # --- what is chosen -------------------------------------------------------------------------
 
-Given = tuple[str, NDArray[np.float32]]  # a title and a latent (D,)
+Given = tuple[str, Array]  # a title and a latent (D,)
 
 
 def _current(opened: Opened) -> Given:
@@ -196,12 +195,13 @@ def _filling(key: str, opened: Opened, place: int, first: int) -> Given:
 
 def _seen(opened: Opened, own: list[Own], given: list[Given]) -> Brought:
     """The visitor's pictures, framed and encoded, then those that the model draws."""
-    x, z = [images.prepare(o.image, opened.model.data) for o in own], []
+    x, z = [images.prepare(o.image, opened.data) for o in own], []
     if own:
-        z.append(cache.latent(opened, torch.cat(x)))
+        z.append(cache.latent(opened, np.concatenate(x)))
     z += [latent[None] for _, latent in given]
     redrawn = cache.drawn(opened, np.concatenate(z))
-    x = torch.cat([*x, redrawn[len(own) :]])
+    seen = np.moveaxis(redrawn[len(own) :], -1, 1) / np.float32(255)
+    x = np.concatenate([*x, seen])
     return Brought(
         titles=(*(o.title for o in own), *(title for title, _ in given)),
         own=tuple(k < len(own) for k in range(len(x))),
@@ -218,7 +218,7 @@ def _row(key: str, found: Brought, k: int) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         if found.own[k]:
             show.strip(images.to_pixels(found.x[k : k + 1]), ["yours"], SIDE)
-            show.strip(images.to_pixels(found.redrawn[k : k + 1]), ["the model's"], SIDE)
+            show.strip(found.redrawn[k : k + 1], ["the model's"], SIDE)
             st.button("Remove", key=f"{key}/remove/{k}", on_click=_forget, args=(title,))
         else:
             show.strip(images.to_pixels(found.x[k : k + 1]), [title.lower()], SIDE)

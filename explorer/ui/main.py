@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from explorer.bundle import Card
+from explorer.cards import Card
 from explorer.errors import BundleError, ExplorerError
 from explorer.ui import cache, show
 from explorer.ui.menu import PAGES
@@ -18,7 +18,7 @@ FIRST = "faces"  # what a stranger meets
 
 def choose_model(bench: Workbench) -> None:
     """The picker: shipped models and this visitor's own. What fails leaves all as it was."""
-    found = cache.cards()
+    found = cache.catalogue()
     titles = {
         k: c.title or k if isinstance(c, Card) else f"{k} (damaged)" for k, c in found.items()
     }

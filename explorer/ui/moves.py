@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from explorer import ops
 from explorer.atlas import Atlas
-from train.data import described
+from explorer.attributes import described
+from explorer.ops import Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,8 +26,8 @@ class Move:
     """
 
     label: str
-    direction: Tensor
-    reading: Tensor
+    direction: Array
+    reading: Array
     source: str
     low: float = -3.0
     high: float = 3.0
@@ -36,22 +35,22 @@ class Move:
 
 def learned(known: Atlas) -> list[Move]:
     """The attributes that the atlas has directions for, in their own order; 1 flips half."""
-    values = {name: known.attributes.get(name, torch.empty(0)) for name in known.directions}
+    values = {name: known.attributes.get(name, np.empty(0)) for name in known.directions}
     moves = []
     for attribute in described(values):
         d = known.directions[attribute.name]
-        n = int((~values[attribute.name].isnan()).sum())
+        n = int((~np.isnan(values[attribute.name])).sum())
         source = f"AUC {d.auc:.2f}, judged on {n:,} held-out pictures"
         moves.append(Move(attribute.title, d.move, d.normal, source))
     return moves
 
 
-def between_classes(known: Atlas, classes: tuple[str, ...], z: NDArray[np.float32]) -> list[Move]:
+def between_classes(known: Atlas, classes: tuple[str, ...], z: Array) -> list[Move]:
     """From the class that ``z: (D,)`` is nearest to, to each of the others; 1 is all the way."""
     if known.labels is None or not classes:
         return []
-    home = int(known.labels[known.nearest(torch.from_numpy(z)[None])[0]])
-    n = torch.bincount(known.labels, minlength=len(classes)).tolist()
+    home = int(known.labels[known.nearest(z[None])[0]])
+    n = np.bincount(known.labels, minlength=len(classes)).tolist()
     moves = []
     for k, name in enumerate(classes):
         if k == home or n[k] == 0:
@@ -67,24 +66,23 @@ def towards_groups(known: Atlas, groups: Mapping[str, NDArray[np.bool_]]) -> lis
     """From the rest of what is known to each group ``(N,)``; 1 is from mean to mean."""
     moves = []
     for name, flags in groups.items():
-        inside = torch.from_numpy(flags)
-        if inside.any() and not inside.all():
-            direction = ops.attribute_direction(known.latents, inside)
-            source = f"{int(inside.sum())} pictures against {int((~inside).sum())}"
+        if flags.any() and not flags.all():
+            direction = ops.attribute_direction(known.latents, flags)
+            source = f"{int(flags.sum())} pictures against {int((~flags).sum())}"
             moves.append(_mean(name, direction, known, source, -2, 2))
     return moves
 
 
-def from_examples(known: Atlas, has: NDArray[np.float32], lacks: NDArray[np.float32]) -> Move:
+def from_examples(known: Atlas, has: Array, lacks: Array) -> Move:
     """What ``has: (n, D)`` have and ``lacks: (m, D)`` lack."""
-    z = torch.from_numpy(np.concatenate([has, lacks]))
-    direction = ops.attribute_direction(z, torch.arange(len(z)) < len(has))
+    z = np.concatenate([has, lacks])
+    direction = ops.attribute_direction(z, np.arange(len(z)) < len(has))
     source = f"{len(has)} of your pictures against {len(lacks)}"
     return _mean("Yours", direction, known, source, -2, 2)
 
 
 def _mean(
-    label: str, direction: Tensor, known: Atlas, source: str, low: float, high: float
+    label: str, direction: Array, known: Atlas, source: str, low: float, high: float
 ) -> Move:
     return Move(label, direction, ops.telling(direction, known.latents), source, low, high)
 
@@ -94,10 +92,10 @@ def holding(move: Move, fixed: list[Move]) -> Move:
     others = [f.reading for f in fixed if f is not move]
     if not others:
         return move
-    return replace(move, direction=ops.holding(move.direction, move.reading, torch.stack(others)))
+    return replace(move, direction=ops.holding(move.direction, move.reading, np.stack(others)))
 
 
-def effects(moves: list[Move], step: Tensor) -> list[float]:
+def effects(moves: list[Move], step: Array) -> list[float]:
     """What ``step: (D,)`` changes in each of them, 1 being what its own move changes."""
-    directions = torch.stack([m.direction for m in moves])
-    return ops.readings(step, directions, torch.stack([m.reading for m in moves])).tolist()
+    directions = np.stack([m.direction for m in moves])
+    return ops.readings(step, directions, np.stack([m.reading for m in moves])).tolist()

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from explorer import images
-from explorer.bundle import Metric
+from explorer.cards import Metric
 from explorer.errors import ExplorerError
 from explorer.shelf import Opened
 
@@ -53,10 +53,10 @@ def heading(title: str, sentence: str) -> None:
 
 def model_facts(opened: Opened) -> None:
     """In the sidebar: what the model in hand is, in a breath."""
-    data = opened.model.data
+    data = opened.data
     st.sidebar.caption(
         f"{data.height} × {data.width} {'colour' if data.channels == 3 else 'grey'} pictures, "
-        f"{opened.model.latent_size} coordinates, on {opened.device.upper()}."
+        f"{opened.latent_size} coordinates."
     )
 
 
@@ -161,7 +161,7 @@ PEOPLE = ("face", "olivetti", "portrait", "people", "celeb")
 
 def invitation(opened: Opened) -> str:
     """What stands on a picture that nobody has touched yet."""
-    words = f"{opened.model.data.name} {opened.card.provenance.get('data', '')}".lower()
+    words = f"{opened.data.name} {opened.card.provenance.get('data', '')}".lower()
     people = any(word in words for word in PEOPLE)
     return ("Nobody you see here exists. " if people else "") + "Drag anywhere."
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from train import batches, data
@@ -163,16 +163,16 @@ def told_often(config: TrainConfig, source: Source) -> TrainConfig:
     )
 
 
-def glimpse(source: Source, count: int) -> torch.Tensor | None:
-    """``(count, C, H, W)`` uint8: some of the pictures; None where they are not here yet."""
+def glimpse(source: Source, count: int) -> NDArray[np.uint8] | None:
+    """``(count, H, W, C)``: some of the pictures; None where they are not here yet."""
     if not source.at_hand:
         return None
     zipped_faces = given(PICTURES) if source.dataset == "faces" else None
     if zipped_faces is None:
-        return data.load(source.dataset, source.settings).train.x[:count]
+        x = data.load(source.dataset, source.settings).train.x[:count]
+        return x.permute(0, 2, 3, 1).numpy()
     # decoding them all takes longer than a page may
     zipped = opened(zipped_faces)
     side = (source.settings["size"],) * 2
     few = [picture(zipped, name) for name in ordered(zipped, "val")[:count]]
-    pixels = np.stack([np.asarray(image.resize(side, Image.Resampling.LANCZOS)) for image in few])
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2)
+    return np.stack([np.asarray(image.resize(side, Image.Resampling.LANCZOS)) for image in few])

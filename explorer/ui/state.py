@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
-from torch import Tensor
 
 from explorer.errors import BundleError
 from explorer.shelf import SHELF, Opened
@@ -59,7 +58,7 @@ class Workbench:
             self.clear()
         return opened
 
-    def move(self, z: NDArray[np.float32] | Tensor) -> None:
+    def move(self, z: NDArray[np.float32]) -> None:
         """Puts the picture of ``z: (D,)`` on the stage."""
         self.z = self.anchor = np.asarray(z, np.float32).reshape(-1)
         self.revision += 1

@@ -18,8 +18,9 @@ import numpy as np
 import pytest
 import torch
 from playwright.sync_api import Browser, BrowserContext, Page
+from toys import some_atlas
 
-from explorer import atlas, bundle
+from explorer import atlas, bundle, cards
 from explorer.protocol import DataSpec
 from explorer.runs import Run
 from explorer.ui.components import Plane, mount
@@ -33,27 +34,16 @@ SIZE = {"width": 1280, "height": 900}
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random model of 8x8 grey pictures with an atlas, and an empty run beside it."""
     root = tmp_path_factory.mktemp("parts")
-    card = bundle.Card(
+    card = cards.Card(
         "toy", "vae", {"latent": D, "hidden": 16}, DataSpec("toy", 1, 8, 8), title="Toy"
     )
     torch.manual_seed(0)
     # an untrained decoder answers grey to everything: make latents matter
     state = {name: 4 * value for name, value in bundle.build(card).state_dict().items()}
     card = bundle.save(root / "toy", state, card)
-    z = torch.randn(20, D)
-    grid = torch.cartesian_prod(torch.arange(5.0), torch.arange(4.0))
-    known = atlas.Atlas(
-        latents=z,
-        kl=torch.ones(20),
-        error=torch.ones(20),
-        axes=torch.eye(D),
-        weights=torch.ones(1),
-        loc=torch.zeros(1, D),
-        scale=torch.ones(1, D),
-        maps={"pca": grid},
-    )
-    atlas.save(root / "toy", known)
-    bundle.write_card(root / "toy", card)
+    grid = np.stack(np.meshgrid(np.arange(5.0), np.arange(4.0), indexing="ij"), -1)
+    atlas.save(root / "toy", some_atlas(20, D, maps={"pca": grid.reshape(20, 2)}))
+    cards.write_card(root / "toy", card)
     return root
 
 

@@ -13,7 +13,6 @@ from typing import Any
 from explorer.errors import DataError
 from explorer.protocol import DataSpec
 
-from .attributes import ATTRIBUTES, Attribute, described
 from .dataset import Dataset, Split
 from .digits import (
     DIGITS_8X8_SPEC,
@@ -28,13 +27,10 @@ from .folder import folder, folder_spec
 from .portraits import FREY_FACE_SPEC, OLIVETTI_SPEC, frey_face, olivetti
 
 __all__ = [
-    "ATTRIBUTES",
     "DATASETS",
     "SPECS",
-    "Attribute",
     "Dataset",
     "Split",
-    "described",
     "load",
     "spec",
 ]

@@ -22,12 +22,12 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
+from explorer.attributes import ATTRIBUTES, Attribute
 from explorer.errors import DataError
 from explorer.protocol import DataSpec
 
 from .align import aligned
 from .archive import Archive, opened
-from .attributes import ATTRIBUTES, Attribute
 from .dataset import Dataset, Split
 from .places import cache, given, mapped, once
 

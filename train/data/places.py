@@ -94,7 +94,7 @@ def once(folder: Path, make: Callable[[Path], None]) -> Path:
     return folder
 
 
-def mapped(path: Path, count: int, shape: torch.Size) -> Tensor:
+def mapped(path: Path, count: int, shape: tuple[int, ...]) -> Tensor:
     """``(count, *shape)`` uint8, read from the file as it is used: larger than memory is well."""
     if path.stat().st_size != count * prod(shape):
         raise DataError(f"{path.parent} is damaged. Delete that folder; it will be made again.")

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-if TYPE_CHECKING:  # it imports torch, for which the front door does not wait
-    from explorer.shelf import Opened
+from explorer.shelf import Opened
 
 
 def spec_of(opened: Opened) -> dict[str, Any]:
     """The shape of a model's pictures, and whether their pixels are to be seen."""
-    data = opened.model.data
+    data = opened.data
     return dict(
         height=data.height, width=data.width, channels=data.channels, pixelated=data.pixelated
     )

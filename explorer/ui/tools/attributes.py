@@ -6,7 +6,6 @@ import zlib
 
 import numpy as np
 import streamlit as st
-import torch
 from numpy.typing import NDArray
 
 from explorer import images, ops
@@ -35,7 +34,7 @@ def sources(opened: Opened) -> list[str]:
     """Where directions can come from."""
     learned = [KNOWN] if opened.atlas and opened.atlas.directions else []
     labelled = opened.atlas is not None and opened.atlas.labels is not None
-    kinds = [CLASSES] if labelled and opened.model.data.classes else []
+    kinds = [CLASSES] if labelled and opened.data.classes else []
     return [*learned, *kinds, GROUPS, EXAMPLES]
 
 
@@ -44,7 +43,7 @@ def find(source: str, opened: Opened, known: Atlas, z: NDArray[np.float32]) -> l
     if source == KNOWN:
         return moves.learned(known)
     if source == CLASSES:
-        return moves.between_classes(known, opened.model.data.classes, z)
+        return moves.between_classes(known, opened.data.classes, z)
     if source == GROUPS:
         return moves.towards_groups(known, workbench().groups)
     sides = [encoded(opened, title) for title in ("With it", "Without it")]
@@ -57,11 +56,11 @@ def encoded(opened: Opened, title: str) -> NDArray[np.float32]:
     x = []
     for file in files:
         try:
-            x.append(images.prepare(images.read(file.getvalue()), opened.model.data))
+            x.append(images.prepare(images.read(file.getvalue()), opened.data))
         except ImageError as error:
             show.trouble(ImageError(f"{file.name}: {error}"))
-    size = opened.model.latent_size
-    return cache.latent(opened, torch.cat(x)) if x else np.zeros((0, size), np.float32)
+    size = opened.latent_size
+    return cache.latent(opened, np.concatenate(x)) if x else np.zeros((0, size), np.float32)
 
 
 def choose(offered: list[Move], source: str) -> list[Move]:
@@ -105,8 +104,8 @@ def dials(opened: Opened, z: NDArray[np.float32], chosen: list[Move]) -> NDArray
     if rested is not None:
         turned[1].update(zip(labels, rested.values.tolist(), strict=True))
         return rested.z
-    by = torch.tensor(start[1], dtype=torch.float32)
-    return ops.moved(torch.from_numpy(z), torch.stack([m.direction for m in chosen]), by).numpy()
+    by = np.array(start[1], np.float32)
+    return ops.moved(z, np.stack([m.direction for m in chosen]), by)
 
 
 def grid(opened: Opened, z: NDArray[np.float32], chosen: list[Move]) -> None:
@@ -117,9 +116,9 @@ def grid(opened: Opened, z: NDArray[np.float32], chosen: list[Move]) -> None:
         u = st.selectbox("To the right, more", labels, 0, key="attributes/across")
         v = st.selectbox("Upwards, more", labels, 1, key="attributes/upwards")
     across, upwards = (next(m.direction for m in chosen if m.label == name) for name in (u, v))
-    plane = ops.plane(torch.from_numpy(z), across, upwards, torch.linspace(-2, 2, CELLS))
-    drawn = images.to_pixels(cache.drawn(opened, plane.flatten(0, 1)))
-    sheet = images.sheet(images.enlarge(drawn, 112, opened.model.data.pixelated), CELLS)
+    plane = ops.plane(z, across, upwards, np.linspace(-2, 2, CELLS))
+    drawn = cache.drawn(opened, plane.reshape(CELLS * CELLS, -1))
+    sheet = images.sheet(images.enlarge(drawn, 112, opened.data.pixelated), CELLS)
     with picture:
         alt = f"{CELLS} by {CELLS} pictures: {u} grows to the right, {v} upwards"
         st.image(sheet.squeeze(), width="stretch", alt=alt)
@@ -177,10 +176,10 @@ def show_page() -> None:
             "Keep this picture", key="attributes/keep", on_click=keep, args=(bench, edited),
             help="It becomes the current picture, on this page and all others.",
         )  # fmt: skip
-    side_effects(offered, torch.from_numpy(edited - z), UNITS if source == KNOWN else MEANS)
+    side_effects(offered, edited - z, UNITS if source == KNOWN else MEANS)
 
 
-def side_effects(offered: list[Move], step: torch.Tensor, unit: str) -> None:
+def side_effects(offered: list[Move], step: NDArray[np.float32], unit: str) -> None:
     """What the dials have changed, asked for or not, and how well that is known."""
     st.markdown("#### What has changed", help=unit)
     if step.any():

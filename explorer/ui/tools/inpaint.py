@@ -39,7 +39,7 @@ class Work:
     done: bool = False
 
 
-def ask(opened: Opened, x: Tensor) -> tuple[str, int, bool]:
+def ask(opened: Opened) -> tuple[str, int, bool]:
     """How to guess, from which seed, and whether to soften the seam."""
     titles = {name: METHODS.get(name, (name, ""))[0] for name in INPAINTERS}
     method = st.segmented_control(
@@ -47,7 +47,7 @@ def ask(opened: Opened, x: Tensor) -> tuple[str, int, bool]:
         required=True, key="inpaint/method", **remembered(),
         help="\n\n".join(f"**{title}**: {words}" for title, words in METHODS.values()),
     )  # fmt: skip
-    soft = not opened.model.data.pixelated and st.toggle(
+    soft = not opened.data.pixelated and st.toggle(
         "Soft seam", key="inpaint/soft", **remembered(),
         help="Light and colour of the guess are fitted to what surrounds it.",
     )  # fmt: skip
@@ -106,7 +106,7 @@ def take(k: int) -> None:
     stop()
     answer = st.session_state["inpaint/work"].answer
     if answer is not None and k < len(answer.latents):
-        workbench().move(answer.latents[k])
+        workbench().move(answer.latents[k].numpy())
         st.toast("Taken. It is the current picture now, on every page.", icon=":material/check:")
 
 
@@ -171,10 +171,10 @@ def show_page() -> None:
     show.heading("Inpaint", "Paint over a part of the picture, and the model fills it in.")
     stage, controls = st.columns([3, 2], gap="large")
     with controls:
-        x = bring.one("inpaint", opened).x
-        settings = ask(opened, x)
+        x = torch.from_numpy(bring.one("inpaint", opened).x)
+        settings = ask(opened)
     with stage:
-        data = opened.model.data
+        data = opened.data
         painted = components.brush(
             "inpaint/brush", images.to_pixels(x)[0], size=(data.height, data.width)
         )

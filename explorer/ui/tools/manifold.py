@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import streamlit as st
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from explorer import ops
 from explorer.shelf import Opened
@@ -61,10 +61,10 @@ def two_of(opened: Opened, names: list[str]) -> tuple[str, str]:
     return across, st.selectbox("Up", others, key="manifold/up", **remembered())
 
 
-def middle(bench: Workbench, opened: Opened) -> tuple[bool, Tensor]:
+def middle(bench: Workbench, opened: Opened) -> tuple[bool, NDArray[np.float32]]:
     """Whether the sheet lies round the visitor's own picture, and the latent ``(D,)`` it does."""
     average = wander.middle(opened)
-    if opened.model.latent_size == 2 or bench.z is None:
+    if opened.latent_size == 2 or bench.z is None:
         return False, average
 
     def keep() -> None:  # the picture in hand now: the next click must not move the sheet
@@ -73,7 +73,7 @@ def middle(bench: Workbench, opened: Opened) -> tuple[bool, Tensor]:
     mine = st.toggle("Round my picture", key="manifold/mine", on_change=keep, **remembered())
     key, z = st.session_state.get("manifold/centre", (None, None))
     if mine and key == bench.key and z is not None:
-        return True, torch.from_numpy(z)
+        return True, z
     return False, average
 
 

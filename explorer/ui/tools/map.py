@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import streamlit as st
-import torch
 from numpy.typing import NDArray
 
 from explorer.atlas import Atlas
@@ -85,7 +84,7 @@ def take(bench: Workbench, known: Atlas, name: str, chosen: PointsValue) -> None
     if chosen.picked is not None:
         bench.move(known.latents[chosen.picked])
     else:
-        bench.move(known.at(name, torch.tensor([chosen.ground]))[0])
+        bench.move(known.at(name, np.array([chosen.ground], np.float32))[0])
 
 
 def groups(bench: Workbench, opened: Opened, known: Atlas, chosen: PointsValue) -> None:
@@ -109,7 +108,7 @@ def groups(bench: Workbench, opened: Opened, known: Atlas, chosen: PointsValue) 
 
 def members(opened: Opened, known: Atlas, flags: NDArray[np.bool_]) -> None:
     """Some of a group, spread evenly over it, and how many they are."""
-    z = wander.some(known.latents[torch.from_numpy(flags)], STRIP)
+    z = wander.some(known.latents[flags], STRIP)
     show.strip(cache.pixels(opened, z), side=84)
     if len(z) < flags.sum():
         st.caption(f"{len(z)} of {int(flags.sum()):,}, evenly spread.")

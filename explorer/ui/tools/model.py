@@ -38,7 +38,7 @@ def card(bench: Workbench, opened: Opened) -> None:
         st.caption(f"{SAMPLES} pictures that it made up: the first that chance gave, none chosen.")
     with right:
         weights = sum(p.numel() for p in opened.model.parameters())
-        size = opened.model.latent_size
+        size = opened.latent_size
         show.fact("Model", f"{said.family.upper()}, {size} coordinates, {weights:,} weights")
         for key, title in FACTS.items():
             if key in said.provenance:
@@ -78,7 +78,7 @@ def where(bench: Workbench, opened: Opened) -> None:
 def coordinates(opened: Opened) -> None:
     """How much of the latent space is used."""
     st.markdown("### How it uses its coordinates")
-    size = opened.model.latent_size
+    size = opened.latent_size
     look = st.segmented_control(
         "Look at", LOOKS, default=LOOKS[0], required=True, key="model/look",
         label_visibility="collapsed", **remembered(),
@@ -104,7 +104,7 @@ def coordinates(opened: Opened) -> None:
     else:
         share = diagnostics.spectrum(opened.atlas.latents)
         show.profile(100 * share, "% of variance", "principal axes of the held-out latents")
-        half = int((share.cumsum(0) < 0.5).sum()) + 1
+        half = int((share.cumsum() < 0.5).sum()) + 1
         st.caption(f"The {half} largest of {size} principal axes hold half of the variance.")
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import streamlit as st
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from explorer import images, ops
+from explorer.ops import Array
 from explorer.shelf import Opened
 from explorer.ui import bring, cache, components, show
 from explorer.ui.state import remembered, workbench
@@ -59,23 +59,26 @@ def ask(several: int) -> Way:
     return Way(path, frames, loop, even, 0.0 if loop else beyond / 100 / (several - 1))
 
 
-def film(opened: Opened, points: Tensor, way: Way) -> tuple[Tensor, Tensor]:
-    """Latents ``(n, D)`` along the way through ``points: (k, D)`` and their pictures."""
+Pixels = NDArray[np.uint8]
+
+
+def film(opened: Opened, points: Array, way: Way) -> tuple[Array, Pixels]:
+    """Array ``(n, D)`` along the way through ``points: (k, D)`` and their pictures."""
     legs = len(points) - (0 if way.loop else 1)
     low, high = -way.beyond, 1 + way.beyond
-    t = torch.linspace(0, 1, way.frames)
+    t = np.linspace(0, 1, way.frames)
     if way.even:
-        fine = torch.linspace(low, high, legs * FINE + 1)
+        fine = np.linspace(low, high, legs * FINE + 1)
         seen = cache.drawn(opened, ops.along(points, fine, way.path, way.loop))
         t = ops.even_steps(seen, way.frames)
     z = ops.along(points, low + (high - low) * t, way.path, way.loop)
-    return z, cache.drawn(opened, z)
+    return z.astype(np.float32), cache.drawn(opened, z)
 
 
-def save(opened: Opened, z: Tensor, x: Tensor, loop: bool) -> None:
+def save(opened: Opened, z: Array, x: Pixels, loop: bool) -> None:
     """The film as strip, animations and numbers."""
-    spec = opened.model.data
-    frames = images.enlarge(images.to_pixels(x), SIDE, spec.pixelated)
+    spec = opened.data
+    frames = images.enlarge(x, SIDE, spec.pixelated)
     numbers = "\n".join(",".join(f"{v:.6g}" for v in row) for row in z.tolist()) + "\n"
     pace = max(40, 2400 // len(frames))
     files = {
@@ -100,12 +103,11 @@ HELP = {
 }
 
 
-def square(opened: Opened, points: Tensor) -> None:
+def square(opened: Opened, points: Array) -> None:
     """Every blend of three or four pictures at once, one in each corner."""
-    spec = opened.model.data
+    spec = opened.data
     n = 9
-    z = ops.corners(points, n).flatten(0, 1)
-    pixels = images.to_pixels(cache.drawn(opened, z))
+    pixels = cache.drawn(opened, ops.corners(points, n).reshape(n * n, -1))
     sheet = images.sheet(images.enlarge(pixels, 64, spec.pixelated), n)
     st.image(sheet.squeeze(), width="stretch", alt="A square of blends, a picture in each corner")
     if len(points) == 3:
@@ -126,7 +128,7 @@ def show_page() -> None:
 
     with controls:
         brought = bring.several("morph", opened)
-        points = torch.from_numpy(np.ascontiguousarray(brought.z))
+        points = brought.z
         shape = "Film"
         if len(points) > 2:
             shape = st.segmented_control(
@@ -141,9 +143,7 @@ def show_page() -> None:
             return
         z, x = film(opened, points, way)
         known = opened.atlas.typicality(z) if opened.atlas else None
-        components.film(
-            "morph/film", images.to_pixels(x), pixelated=opened.model.data.pixelated, gauge=known
-        )
+        components.film("morph/film", x, pixelated=opened.data.pixelated, gauge=known)
         save(opened, z, x, way.loop)
 
 

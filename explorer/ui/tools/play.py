@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import streamlit as st
-import torch
 from numpy.typing import NDArray
 
 from explorer.shelf import Opened
@@ -95,7 +94,7 @@ def snap(bench: Workbench, opened: Opened) -> None:
         "Make it typical", disabled=share is None or share > USUAL,
         help="Moves the picture towards others until it is no longer unusual.",
     ):  # fmt: skip
-        bench.move(opened.atlas.snapped(torch.from_numpy(bench.z)))
+        bench.move(opened.atlas.snapped(bench.z))
         st.rerun()
 
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from explorer.shelf import Opened
+
 from ..checks import flags, numbers, whole
 from ..mount import show
 from ..pictures import spec_of
-
-if TYPE_CHECKING:  # it imports torch, for which the front door does not wait
-    from explorer.shelf import Opened
 
 FARTHEST = 1e6
 

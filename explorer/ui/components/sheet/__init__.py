@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from explorer.shelf import Opened
+
 from ..checks import numbers
 from ..mount import show
 from ..pictures import spec_of
-
-if TYPE_CHECKING:  # it imports torch, for which the front door does not wait
-    from explorer.shelf import Opened
 
 FARTHEST = 4.0  # a share of 0.0005 lies at 3.3
 

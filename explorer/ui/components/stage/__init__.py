@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from explorer.shelf import Opened
 
 from ..checks import numbers
 from ..mount import show
 from ..pictures import spec_of
 from .plane import CORNERS, Plane
-
-if TYPE_CHECKING:  # it imports torch, for which the front door does not wait
-    from explorer.shelf import Opened
 
 __all__ = ["Axis", "Plane", "StageValue", "stage"]
 

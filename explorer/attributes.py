@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -59,15 +60,15 @@ ATTRIBUTES = (
 )
 
 
-def described(values: Mapping[str, Tensor]) -> tuple[Attribute, ...]:
+def described(values: Mapping[str, NDArray[np.float32]]) -> tuple[Attribute, ...]:
     """The attributes of ``values``: ours in the page's order, then those somebody brought."""
     ours = [a for a in ATTRIBUTES if a.name in values]
     names = {a.name for a in ours}
     return (*ours, *(_brought(n, v) for n, v in values.items() if n not in names))
 
 
-def _brought(name: str, value: Tensor) -> Attribute:
-    known = value[~value.isnan()]
+def _brought(name: str, value: NDArray[np.float32]) -> Attribute:
+    known = value[~np.isnan(value)]
     yes_or_no = bool(((known == 0) | (known == 1)).all())
     title = name.replace("_", " ").strip().capitalize()
     return Attribute(name, title, name, "without", "with", LABELLED if yes_or_no else None)
