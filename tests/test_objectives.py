@@ -8,7 +8,10 @@ from explorer import bundle
 from explorer.cards import Card
 from explorer.distributions import draw
 from explorer.protocol import DataSpec
+from train.data import Split
 from train.objectives import ELBO, OBJECTIVES
+
+DATA = Split(torch.zeros(32, 1, 8, 8, dtype=torch.uint8))
 
 
 @pytest.fixture
@@ -24,7 +27,7 @@ def x():
 
 
 def terms(objective, model, x, step=0):
-    (phase,) = objective.phases(model)
+    (phase,) = objective.phases(model, DATA)
     torch.manual_seed(3)
     return phase.loss(x, None, step)
 
@@ -83,7 +86,7 @@ def test_a_held_rate_gets_dearer_while_it_is_too_high_and_cheaper_while_too_low(
     model, x, factor, rises
 ):
     rate = terms(ELBO(), model, x)["rate"].item()
-    (phase,) = ELBO(beta=3.0, hold_rate=factor * rate).phases(model)
+    (phase,) = ELBO(beta=3.0, hold_rate=factor * rate).phases(model, DATA)
     optimizer = torch.optim.SGD(phase.module.parameters(), lr=1e-3)
     torch.manual_seed(3)
     before = phase.loss(x, None, 0)
@@ -103,6 +106,6 @@ def test_a_held_rate_presses_on_the_model_as_beta_would(model, x):
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_every_objectives_loss_has_a_gradient_for_all_that_it_trains(name, model, x):
-    for phase in OBJECTIVES[name]().phases(model):
+    for phase in OBJECTIVES[name]().phases(model, DATA):
         phase.loss(x, None, 0)["loss"].backward()
         assert all(p.grad is not None for p in phase.module.parameters())

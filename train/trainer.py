@@ -59,7 +59,7 @@ def assemble(config: TrainConfig, data: Dataset) -> Trainer:
     model.to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     where = f"{config.name}: its terms do not fit {config.objective}"
     objective = filled(OBJECTIVES[config.objective], config.terms, where)
-    phases = objective.phases(model)
+    phases = objective.phases(model, data.train)
     for phase in phases:
         phase.module.to(device)
     adam = [

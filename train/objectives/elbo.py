@@ -11,6 +11,7 @@ from torch.distributions import Distribution
 from explorer.distributions import draw, rate, rate_per_coordinate
 from explorer.protocol import LatentModel
 
+from ..data import Split
 from .phase import Phase, Terms
 
 
@@ -35,7 +36,7 @@ class ELBO:
         default=0.0, metadata=dict(range=(0.0, 1e5), help="nats at which the KL is held; 0 is off")
     )
 
-    def phases(self, model: LatentModel) -> list[Phase]:
+    def phases(self, model: LatentModel, data: Split) -> list[Phase]:
         held = _Multiplier(self.beta) if self.hold_rate else None
 
         def loss(x: Tensor, y: Tensor | None, step: int) -> Terms:

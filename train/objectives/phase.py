@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from explorer.protocol import LatentModel
 
+from ..data import Split
+
 Terms = dict[str, Tensor]
 
 
@@ -26,4 +28,10 @@ class Phase:
 
 
 class Objective(Protocol):
-    def phases(self, model: LatentModel) -> list[Phase]: ...
+    def phases(self, model: LatentModel, data: Split) -> list[Phase]:
+        """What is done at every batch of ``data``, in this order.
+
+        ``data`` is for what has to know all of it: how many pictures there are, or where a
+        mixture is to begin.
+        """
+        ...
