@@ -7,6 +7,7 @@ from torch.distributions import kl_divergence
 from explorer import bundle
 from explorer.cards import Card
 from explorer.distributions import draw
+from explorer.errors import RunError
 from explorer.protocol import DataSpec
 from train.data import Split
 from train.objectives import ELBO, OBJECTIVES
@@ -109,3 +110,11 @@ def test_every_objectives_loss_has_a_gradient_for_all_that_it_trains(name, model
     for phase in OBJECTIVES[name]().phases(model, DATA):
         phase.loss(x, None, 0)["loss"].backward()
         assert all(p.grad is not None for p in phase.module.parameters())
+
+
+@pytest.mark.parametrize(
+    "both", [dict(beta=0.0), dict(warmup=100), dict(free_bits=0.5)], ids=lambda b: next(iter(b))
+)
+def test_settings_that_a_held_rate_would_ignore_are_refused(model, both):
+    with pytest.raises(RunError, match="held rate"):
+        ELBO(hold_rate=5.0, **both).phases(model, DATA)

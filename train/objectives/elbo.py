@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from explorer.distributions import draw, rate, rate_per_coordinate
+from explorer.errors import RunError
 from explorer.protocol import LatentModel
 
 from ..data import Split
@@ -37,6 +38,7 @@ class ELBO:
     )
 
     def phases(self, model: LatentModel, data: Split) -> list[Phase]:
+        self._check()
         held = _Multiplier(self.beta) if self.hold_rate else None
 
         def loss(x: Tensor, y: Tensor | None, step: int) -> Terms:
@@ -62,6 +64,16 @@ class ELBO:
 
         module = nn.ModuleList([model]) if held is None else nn.ModuleList([model, held])
         return [Phase("vae", module, loss)]
+
+    def _check(self) -> None:
+        """Raises RunError for settings of which one would be ignored."""
+        if self.hold_rate and not self.beta:
+            raise RunError("A held rate begins at beta, which cannot be 0. Set beta to 1.")
+        if self.hold_rate and (self.warmup or self.free_bits):
+            raise RunError(
+                "A held rate finds its own beta, so that warm-up and free bits would do nothing "
+                "beside it. Set hold_rate to 0, or both of them."
+            )
 
     def _counted(self, q: Distribution, p: Distribution) -> Tensor:
         """``()``: the batch's mean KL, no coordinate counted below ``free_bits``."""
