@@ -10,6 +10,7 @@ mixture/weights (M,)  loc (M, D)  root (M, D, D)       the aggregate posterior's
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,9 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
+from .attributes import described
 from .cards import ATLAS, Arrays, read_arrays
 from .errors import BundleError
 from .ops import Array
+
+CLEAR = 0.9  # AUC of a reading that may be said aloud
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,17 +131,29 @@ class Atlas:
         scaled, half = self._scaled
         return ((z / self._unit) @ scaled - half).argmax(1)
 
+    def shows(self, z: Array, classes: Sequence[str]) -> list[str]:
+        """What the picture of ``z: (D,)`` shows: its nearest kind, or what it clearly has."""
+        if self.labels is not None and classes:
+            return [classes[int(self.labels[self.nearest(z[None])[0]])]]
+        there = {name for name, d in self.directions.items() if z @ d.normal > d.threshold}
+        clear = {name for name in there if self.directions[name].auc >= CLEAR}
+        told = described({name: self.attributes[name] for name in clear & self.attributes.keys()})
+        return [attribute.said for attribute in told if attribute.said]
+
     def at(self, name: str, xy: Array, neighbours: int = 8) -> Array:
         """``(n, D)``: latents blended from those mapped nearest to ``xy: (n, 2)`` of a map.
 
-        On a known point it is that point's latent; the weight falls as the inverse square of the
-        distance (Shepard's interpolation).
+        On a known point it is that point's latent. Weights fall to nothing at the first point that
+        has none (Shepard's interpolation, as Franke & Nielson 1980 keep it local), so that nothing
+        jumps as one moves.
         """
         points = self.maps[name]
-        distance = np.square(xy[:, None] - points).sum(-1)
-        few = min(neighbours, len(points))
+        distance = np.sqrt(np.square(xy[:, None] - points).sum(-1))
+        few = min(neighbours + 1, len(points))
         index = np.argpartition(distance, few - 1, axis=1)[:, :few]
-        weight = 1 / np.maximum(np.take_along_axis(distance, index, 1), 1e-12)
+        near = np.maximum(np.take_along_axis(distance, index, 1), 1e-9)
+        reach = near.max(1, keepdims=True) * (1 if len(points) > neighbours else 2)
+        weight = np.square((reach - near) / (reach * near))
         weight = weight / weight.sum(1, keepdims=True)
         return (weight[..., None] * self.latents[index]).sum(1).astype(np.float32)
 

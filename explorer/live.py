@@ -1,17 +1,19 @@
 """The service behind dragging: a latent comes in over a WebSocket, its picture goes out at once.
 
-A question is JSON text, {"stamp": 7, "model": key} with exactly one of
+A browser connects to /api/decode?ticket=... with the ticket that its page was given. A question is
+JSON text, {"stamp": 7, "model": key} with exactly one of
 
     "z": [[...], ...]                        latents, (n, D)
     "near": {"map": "umap", "xy": [x, y]}    the latent at a place of the atlas's map
     "index": 12                              a known latent of the atlas
 
-and perhaps "y" (a class) and "seed". The answer is binary: the header's length (u32, little
-endian), the header (JSON), raw uint8 pixels (n, H, W, C). A mistake is told in header["error"].
-Of the questions that wait on one connection only the newest is answered: what is shown is where
-the finger is, not where it was.
+and perhaps "y" (a class), "seed", "snap": true (led back to what is typical), "tell": true (what
+the picture shows, in words), "batch": true (not waited for: strips, sheets). The answer is binary:
+the header's length (u32, little endian), the header (JSON), raw uint8 pixels (n, H, W, C). A
+mistake is told in header["error"].
 
-A model that brings an exported decoder is drawn without torch (see decoder.py).
+Of the questions that wait on one connection only the newest is answered: what is shown is where
+the finger is, not where it was. Batches wait for everybody's questions, and each for its turn.
 """
 
 from __future__ import annotations
@@ -21,29 +23,35 @@ import math
 import struct
 import threading
 import time
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anyio
-import anyio.to_thread
 import numpy as np
 from numpy.typing import NDArray
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from .errors import ExplorerError
+from .ops import Array
 from .shelf import SHELF, Opened
+from .tickets import TICKETS, Visitor
+from .turns import Turns
 
 MOST_LATENTS = 512
 MOST_PIXELS = 32 << 20  # bytes in one answer
 LONGEST_MESSAGE = 2 << 20  # characters: 512 latents of 256 numbers
 LARGEST_NUMBER = 1e3  # no latent of ours comes near it
+PART = 8  # latents of a batch in one turn: nobody who drags waits for more
+MOST_BATCHES = 4  # that wait on one connection; a page sends one after the other
 
 ANSWERED = threading.Event()  # set once somebody has been shown a picture
 SERVED = threading.Event()  # set while these routes answer; without it the browser parts say so
-_WORKERS = anyio.CapacityLimiter(2)
+TURNS = Turns()
 
 
 class RequestError(ExplorerError):
@@ -66,6 +74,8 @@ class Question:
     where: NDArray[np.float32] | Near | int
     y: int | None = None
     seed: int | None = None
+    snap: bool = False
+    tell: bool = False
 
 
 # -- reading a question
@@ -80,7 +90,8 @@ def read(raw: Mapping[str, Any]) -> Question:
     if len(asked) != 1:
         raise RequestError(f"A question holds exactly one of {', '.join(WHERE)}.")
     where = WHERE[asked[0]](raw[asked[0]])
-    return Question(model, where, _whole(raw, "y"), _whole(raw, "seed"))
+    snap, tell = raw.get("snap") is True, raw.get("tell") is True
+    return Question(model, where, _whole(raw, "y"), _whole(raw, "seed"), snap, tell)
 
 
 def _latents(value: Any) -> NDArray[np.float32]:
@@ -127,30 +138,28 @@ WHERE = {"z": _latents, "near": _near, "index": _index}
 # -- answering it
 
 
-def answer(raw: Mapping[str, Any]) -> bytes:
-    """The reply to a message: pictures, or a sentence that says why there are none."""
-    start = time.perf_counter()
-    try:
-        header, pixels = look(read(raw))
-    except ExplorerError as error:
-        return pack({"stamp": raw["stamp"], "error": str(error)})
-    ms = round(1e3 * (time.perf_counter() - start), 2)
-    return pack({"stamp": raw["stamp"], **header, "ms": ms}, pixels.tobytes())
-
-
 def look(question: Question) -> tuple[dict[str, Any], NDArray[np.uint8]]:
     """The header's facts and the pixels ``(n, H, W, C)`` that a question asks for."""
     opened = SHELF[question.model]
     z = locate(question.where, opened)
+    header: dict[str, Any] = {}
+    if question.snap and opened.atlas is not None:
+        z = np.stack([opened.atlas.snapped(each) for each in z])
+    if question.snap or not isinstance(question.where, np.ndarray):
+        header["z"] = z[0].round(5).tolist()  # the browser does not know where that is
     pixels = decode(opened, z, question.y, question.seed)
     n, height, width, channels = pixels.shape
-    header = dict(n=n, height=height, width=width, channels=channels, generation=opened.generation)
+    header |= dict(
+        n=n, height=height, width=width, channels=channels, generation=opened.generation
+    )
     if opened.atlas is not None:
         header["typicality"] = opened.atlas.typicality(z).round(4).tolist()
+        if question.tell:
+            header["shows"] = opened.atlas.shows(z[0], opened.data.classes)
     return header, pixels
 
 
-def locate(where: NDArray[np.float32] | Near | int, opened: Opened) -> NDArray[np.float32]:
+def locate(where: NDArray[np.float32] | Near | int, opened: Opened) -> Array:
     """``(n, D)`` latents that a question means."""
     if isinstance(where, np.ndarray):
         if where.shape[1] != opened.latent_size:
@@ -171,9 +180,7 @@ def locate(where: NDArray[np.float32] | Near | int, opened: Opened) -> NDArray[n
     return opened.atlas.latents[where : where + 1]
 
 
-def decode(
-    opened: Opened, z: NDArray[np.float32], y: int | None, seed: int | None
-) -> NDArray[np.uint8]:
+def decode(opened: Opened, z: Array, y: int | None, seed: int | None) -> NDArray[np.uint8]:
     """``(n, H, W, C)`` pictures of ``z: (n, D)``, as far as that may be asked."""
     data = opened.data
     if len(z) * math.prod(data.shape) > MOST_PIXELS:
@@ -181,6 +188,49 @@ def decode(
     if y is not None and y >= len(data.classes):
         raise RequestError(f"There is no class {y}; {opened.card.name} knows {len(data.classes)}.")
     return opened.decoder(z, y, seed)
+
+
+def parts(question: Question) -> list[Question]:
+    """The question in pieces of PART latents."""
+    where = question.where
+    if not isinstance(where, np.ndarray) or len(where) <= PART:
+        return [question]
+    pieces = (where[start : start + PART] for start in range(0, len(where), PART))
+    return [Question(question.model, z, question.y, question.seed) for z in pieces]
+
+
+async def answer(raw: Mapping[str, Any], urgent: bool) -> bytes:
+    """The reply to a message: pictures, or a sentence that says why there are none."""
+    began = time.perf_counter()
+    try:
+        looks = await _looks(parts(read(raw)), urgent)
+    except ExplorerError as error:
+        return pack({"stamp": raw["stamp"], "error": str(error)})
+    header = {**looks[0][0], "n": sum(found["n"] for found, _ in looks)}
+    if "typicality" in header:
+        header["typicality"] = [t for found, _ in looks for t in found["typicality"]]
+    ms = round(1e3 * (time.perf_counter() - began), 2)
+    pixels = b"".join(pixels.tobytes() for _, pixels in looks)
+    return pack({"stamp": raw["stamp"], **header, "ms": ms}, pixels)
+
+
+async def _looks(
+    questions: list[Question], urgent: bool
+) -> list[tuple[dict[str, Any], NDArray[np.uint8]]]:
+    """What each asks for. The first goes alone: what is wrong with one is wrong with all."""
+    first = await TURNS.do(partial(look, questions[0]), urgent)
+    found: dict[int, tuple[dict[str, Any], NDArray[np.uint8]]] = {0: first}
+
+    async def see(k: int) -> None:
+        found[k] = await TURNS.do(partial(look, questions[k]), urgent)
+
+    try:
+        async with anyio.create_task_group() as group:
+            for k in range(1, len(questions)):
+                group.start_soon(see, k)
+    except* ExplorerError as errors:
+        raise errors.exceptions[0] from None  # the model went away meanwhile
+    return [found[k] for k in range(len(questions))]
 
 
 def pack(header: Mapping[str, Any], body: bytes = b"") -> bytes:
@@ -199,39 +249,48 @@ def warm(folder: Path) -> None:
 # -- the socket
 
 
-class Newest:
-    """A letter box with room for one: what comes later takes the place of what waits."""
+class Box:
+    """Letters that wait: of questions the newest, of batches a few; a newer one drives out."""
 
-    def __init__(self) -> None:
-        self._letter: Mapping[str, Any] | None = None
+    def __init__(self, size: int) -> None:
+        self._letters: deque[Mapping[str, Any]] = deque(maxlen=size)
         self._arrived = anyio.Event()
 
     def put(self, letter: Mapping[str, Any]) -> None:
-        self._letter = letter
+        self._letters.append(letter)
         self._arrived.set()
 
     async def take(self) -> Mapping[str, Any]:
-        """The newest letter, as soon as there is one."""
-        while self._letter is None:
+        """The oldest letter, as soon as there is one."""
+        while not self._letters:
             self._arrived = anyio.Event()
             await self._arrived.wait()
-        letter, self._letter = self._letter, None
-        return letter
+        return self._letters.popleft()
 
 
 async def converse(socket: WebSocket) -> None:
-    """Answers questions until the browser leaves."""
-    await socket.accept()
-    waiting = Newest()
-    async with anyio.create_task_group() as group:
-        group.start_soon(_reply, socket, waiting)
-        code = await _collect(socket, waiting)
-        group.cancel_scope.cancel()
-    if code is not None:
-        await socket.close(code)
+    """Answers a visitor's questions until the browser leaves."""
+    visitor = TICKETS.enter(socket.query_params.get("ticket", ""))
+    if visitor is None:
+        await socket.close(1008)
+        return
+    try:
+        await socket.accept()
+        questions, batches = Box(1), Box(MOST_BATCHES)
+        async with anyio.create_task_group() as group:
+            group.start_soon(_reply, socket, questions, True)
+            group.start_soon(_reply, socket, batches, False)
+            code = await _collect(socket, visitor, questions, batches)
+            group.cancel_scope.cancel()
+        if code is not None:
+            await socket.close(code)
+    finally:
+        TICKETS.leave(visitor)
 
 
-async def _collect(socket: WebSocket, waiting: Newest) -> int | None:
+async def _collect(
+    socket: WebSocket, visitor: Visitor, questions: Box, batches: Box
+) -> int | None:
     """Posts what arrives; returns why the connection has to end, None where the browser left."""
     while True:
         message = await socket.receive()
@@ -242,19 +301,20 @@ async def _collect(socket: WebSocket, waiting: Newest) -> int | None:
             return 1003  # we speak text
         if len(text) > LONGEST_MESSAGE:
             return 1009
+        if not visitor.may_ask(len(text)):
+            return 1013  # try again later: our own parts do, and no hand is so fast
         try:
             raw = json.loads(text)
         except (ValueError, RecursionError):
             return 1007
         if not isinstance(raw, dict) or type(raw.get("stamp")) is not int:
             return 1007  # no stamp, no way to answer
-        waiting.put(raw)
+        (batches if raw.get("batch") is True else questions).put(raw)
 
 
-async def _reply(socket: WebSocket, waiting: Newest) -> None:
+async def _reply(socket: WebSocket, box: Box, urgent: bool) -> None:
     while True:
-        raw = await waiting.take()
-        reply = await anyio.to_thread.run_sync(answer, raw, limiter=_WORKERS)
+        reply = await answer(await box.take(), urgent)
         try:
             await socket.send_bytes(reply)
         except (WebSocketDisconnect, RuntimeError):

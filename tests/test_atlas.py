@@ -112,6 +112,12 @@ def test_between_points_of_the_map_is_a_blend_of_neighbours(known):
     assert ((z >= around.min(0)) & (z <= around.max(0))).all()
 
 
+def test_nothing_jumps_as_one_moves_over_the_map(known):
+    way = np.linspace([2.0, 3.0], [7.0, 6.0], 4001)
+    steps = np.abs(np.diff(known.at("pca", way), axis=0)).max(1)
+    assert steps.max() < 12 * steps.mean()
+
+
 def test_a_map_of_few_points_can_be_asked_too():
     few = charted(3)
     close(few.at("pca", few.maps["pca"]), few.latents, atol=1e-4)

@@ -14,10 +14,8 @@ from streamlit.testing.v1 import AppTest
 from explorer.ui import components
 from explorer.ui.components import mount
 from explorer.ui.components.brush import painted
-from explorer.ui.components.checks import flags, numbers, whole
-from explorer.ui.components.points import PointsValue, chosen
-from explorer.ui.components.sheet import chosen as cell
-from explorer.ui.components.stage import Axis, Plane, rested
+from explorer.ui.components.checks import flags, numbers
+from explorer.ui.components.stage import Axis, Dials, Map, Sheet, lassoed, rested
 
 HOSTILE: list[Any] = [
     None, True, 1, -1, 1e308, float("nan"), 10**400, "", "a", "=" * 9, b"", [], [None], [[]], {},
@@ -47,73 +45,49 @@ def test_an_empty_mask_and_one_of_another_picture_are_none() -> None:
     assert painted({"id": "x", "bits": packed(~mask)}, "x", (4, 9)) is None
 
 
+AXES = [Axis("a", np.zeros(3), -1, 2), Axis("b", np.zeros(3))]
+MAP = Map("pca", np.arange(24.0).reshape(12, 2), np.zeros(12))
+
+
 @pytest.mark.parametrize("value", HOSTILE, ids=lambda v: repr(v)[:20])
 def test_hostile_values_come_to_nothing(value: Any) -> None:
-    axes = [Axis("a", np.zeros(3)), Axis("b", np.zeros(3))]
     assert numbers(value, 2, 10) is None
     assert flags(value, 12) is None
     for sent in (value, {"id": "x", "bits": value}):
         assert painted(sent, "x", (3, 4)) is None
-    for sent in (value, {"model": "m", "place": value}):
-        assert cell(sent, "m") is None
     for sent in (
         value,
-        {"model": "m", "revision": 0, "values": value, "place": [0, 0]},
-        {"model": "m", "revision": 0, "values": [0, 0], "place": value},
+        {"model": "m", "revision": 0, "values": value, "z": [0, 0, 0]},
+        {"model": "m", "revision": 0, "values": [0, 0], "z": value},
     ):
-        assert rested(sent, axes, "m", 0) is None
-    sent = {"id": "x", "bits": value, "picked": value, "ground": value}
-    found = chosen(sent, "x", 1)
-    assert found.selection is None
-    assert found.ground is None
-    assert found.picked is None
-    assert chosen(value, "x", 1) == PointsValue() or chosen(value, "x", 1).picked is None
-
-
-def test_a_point_is_one_of_those_there_are() -> None:
-    assert [whole(k, 3) for k in (-1, 0, 2, 3, True, 1.0)] == [None, 0, 2, None, None, None]
+        assert rested(sent, "m", 0, 3, Dials(AXES)) is None
+    for sent in (value, {"id": MAP.identity, "bits": value}):
+        assert lassoed(sent, MAP) is None
 
 
 def test_dials_stay_within_their_range_and_a_stage_forgets_an_older_revision() -> None:
-    axes = [Axis("a", np.zeros(2), -1, 2)]
-    sent = {"model": "m", "revision": 4, "values": [9.0], "place": [-3.5, 1e6]}
-    values, place = rested(sent, axes, "m", 4)
-    assert values.tolist() == [2]
-    assert place == (-3.5, 1e6)
-    assert rested(sent, axes, "m", 5) is None
-    assert rested(sent, axes, "n", 4) is None
-    assert rested(sent, [], "m", 4) is None
+    sent = {"model": "m", "revision": 4, "values": [9.0, -1.0], "z": [0.25, 0, -3]}
+    z, values = rested(sent, "m", 4, 3, Dials(AXES))
+    assert values.tolist() == [2, -1]
+    assert z.tolist() == [0.25, 0, -3]
+    assert rested(sent, "m", 5, 3, Dials(AXES)) is None
+    assert rested(sent, "n", 4, 3, Dials(AXES)) is None
+    assert rested(sent, "m", 4, 2, Dials(AXES)) is None
+    assert rested(sent, "m", 4, 3, Dials(AXES[:1])) is None
+    assert rested({**sent, "values": []}, "m", 4, 3, MAP) is not None
 
 
-@pytest.fixture
-def plane() -> Plane:
-    return Plane(np.random.default_rng(1).normal(2, 3, (256, 40)).astype(np.float32), seed=5)
+def test_a_lasso_is_of_its_map() -> None:
+    inside = np.arange(12) % 3 == 0
+    sent = {"id": MAP.identity, "bits": packed(inside)}
+    assert (lassoed(sent, MAP) == inside).all()
+    assert lassoed(sent, Map("pca", np.zeros((12, 2)), np.zeros(12))) is None
+    assert lassoed(sent, Sheet(*np.zeros((3, 3)), "u", "v")) is None
 
 
-def test_the_plane_goes_through_its_corners_without_a_jump(plane: Plane) -> None:
-    for place in [(0.0, 0.0), (7.0, -3.0), (-1e6, 12.0)]:
-        at = plane.at(place)
-        assert np.abs(plane.corners - at).max(1).min() < 1e-4
-    line = np.array([plane.at((x, 0.3)) for x in np.linspace(-2, 2, 2001)])
-    assert np.abs(np.diff(line, axis=0)).max() < 0.1
-
-
-def test_the_plane_keeps_the_spread_of_its_corners_everywhere(plane: Plane) -> None:
-    places = np.random.default_rng(2).uniform(-1e4, 1e4, (3000, 2))
-    z = np.array([plane.at(tuple(p)) for p in places])
-    assert abs(z.mean() - plane.corners.mean()) < 0.1
-    assert abs(z.std() / plane.corners.std() - 1) < 0.03
-
-
-def test_a_plane_can_be_led_through_a_latent(plane: Plane) -> None:
-    z = np.full(40, 9, np.float32)
-    assert np.allclose(plane.through(z).at((0.0, 0.0)), z, atol=1e-4)
-    assert not np.allclose(plane.at((0.0, 0.0)), z)
-
-
-def test_another_seed_is_another_plane(plane: Plane) -> None:
-    other = Plane(plane.corners, seed=6)
-    assert not np.allclose(plane.at((3.0, 4.0)), other.at((3.0, 4.0)))
+def test_a_map_needs_a_colour_for_every_point() -> None:
+    with pytest.raises(ValueError, match="11 colours for 12 points"):
+        Map("pca", MAP.xy, np.zeros(11)).arrays()
 
 
 def test_assets_are_scripts_and_styles_of_this_version_and_nothing_else() -> None:
@@ -128,7 +102,7 @@ def test_assets_are_scripts_and_styles_of_this_version_and_nothing_else() -> Non
     assert client.get("/assets/0123/stage/stage.js").status_code == 404
 
 
-@pytest.mark.parametrize("name", ["brush", "curve", "film", "points", "sheet", "stage"])
+@pytest.mark.parametrize("name", ["brush", "curve", "film", "stage"])
 def test_a_script_imports_only_what_is_served(name: str) -> None:
     import re
     from posixpath import dirname, join, normpath

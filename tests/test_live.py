@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import socket
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +28,11 @@ from explorer import atlas, bundle, cards, guard, live, watch
 from explorer.protocol import DataSpec
 from explorer.runs import Run
 from explorer.shelf import SHELF, Opened
+from explorer.tickets import MOST_SOCKETS, TICKETS, Bucket, Tickets
+from explorer.turns import Turns
 
-URL = "ws://localhost/api/decode"
+BARE = "ws://localhost/api/decode"
+URL = f"{BARE}?ticket={TICKETS.issue()}"
 D = 3
 ROUTES = [*live.ROUTES, *watch.ROUTES]
 
@@ -95,8 +100,29 @@ def test_a_known_latent_and_its_place_on_the_map_give_the_same_picture(
         _, by_index = ask(session, model=opened.key, index=4)
         place = opened.atlas.maps["pca"][4].tolist()
         _, by_place = ask(session, model=opened.key, near={"map": "pca", "xy": place})
+        header, _ = ask(session, model=opened.key, index=4)
     assert np.abs(by_index - truth(opened, opened.atlas.latents[4:5])).max() <= 1
     assert np.abs(by_index.astype(int) - by_place).max() <= 1
+    assert np.allclose(header["z"], opened.atlas.latents[4], atol=1e-4)  # a browser goes on there
+
+
+def test_a_latent_off_the_map_is_led_back_and_told_where_it_came_to(
+    client: TestClient, opened: Opened
+) -> None:
+    with client.websocket_connect(URL) as session:
+        header, pixels = ask(session, model=opened.key, z=[[9.0] * D], snap=True)
+    assert header["typicality"][0] >= 0.1
+    assert np.allclose(header["z"], opened.atlas.snapped(np.full(D, 9, np.float32)), atol=1e-4)
+    assert np.abs(pixels - truth(opened, np.array([header["z"]], np.float32))).max() <= 1
+
+
+def test_what_a_picture_shows_is_told_when_it_is_asked_for(
+    client: TestClient, opened: Opened
+) -> None:
+    with client.websocket_connect(URL) as session:
+        assert "shows" not in ask(session, model=opened.key, z=NUMBER)[0]
+        header, _ = ask(session, model=opened.key, z=NUMBER, tell=True)
+    assert header["shows"] == opened.atlas.shows(np.zeros(D), ())
 
 
 NUMBER = [[0.0] * D]
@@ -207,22 +233,148 @@ def test_of_the_questions_that_wait_only_the_newest_is_answered(
 ) -> None:
     begun, gate = threading.Event(), threading.Event()
 
-    def slow(raw: dict[str, Any]) -> bytes:
+    def slow(question: live.Question) -> None:
         begun.set()
         assert gate.wait(10)
-        return live.pack({"stamp": raw["stamp"], "error": "."})
+        raise live.RequestError("Slow.")
 
-    monkeypatch.setattr(live, "answer", slow)
+    monkeypatch.setattr(live, "look", slow)
+    asked = {"model": "any", "index": 0}
     with client.websocket_connect(URL) as session:
-        session.send_text('{"stamp": 1}')
+        session.send_text(json.dumps({"stamp": 1, **asked}))
         assert begun.wait(10)
         for stamp in range(2, 11):
-            session.send_text(json.dumps({"stamp": stamp}))
+            session.send_text(json.dumps({"stamp": stamp, **asked}))
         session.portal.call(anyio.wait_all_tasks_blocked)
         gate.set()
         assert [parse(session.receive_bytes())[0]["stamp"] for _ in range(2)] == [1, 10]
-        session.send_text('{"stamp": 11}')
+        session.send_text(json.dumps({"stamp": 11, **asked}))
         assert parse(session.receive_bytes())[0]["stamp"] == 11
+
+
+def test_a_batch_waits_for_those_who_drag_and_is_answered_whole(
+    client: TestClient, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "TURNS", Turns(at_once=1))
+    looked, look = [], live.look
+    begun, gate = threading.Event(), threading.Event()
+
+    def watched(question: live.Question) -> Any:
+        looked.append(len(question.where))
+        begun.set()
+        assert gate.wait(10)
+        return look(question)
+
+    monkeypatch.setattr(live, "look", watched)
+    z = np.random.default_rng(2).standard_normal((5 * live.PART, D)).round(3)
+    with client.websocket_connect(URL) as one, client.websocket_connect(URL) as other:
+        one.send_text(json.dumps(dict(stamp=1, model=opened.key, z=z.tolist(), batch=True)))
+        assert begun.wait(10)
+        other.send_text(json.dumps(dict(stamp=2, model=opened.key, z=NUMBER)))
+        other.portal.call(anyio.wait_all_tasks_blocked)
+        gate.set()
+        assert parse(other.receive_bytes())[0]["stamp"] == 2
+        header, pixels = parse(one.receive_bytes())
+    assert looked[:2] == [live.PART, 1]  # what is dragged came next
+    assert header["n"] == len(header["typicality"]) == len(z)
+    assert np.abs(pixels - truth(opened, z.astype(np.float32))).max() <= 1
+
+
+# -- who is let in, and how much
+
+
+@pytest.mark.parametrize("query", ["", "?ticket=", "?ticket=guess", "?ticket=" + "a" * 9999])
+def test_without_a_good_ticket_nobody_gets_a_picture(client: TestClient, query: str) -> None:
+    with pytest.raises(WebSocketDisconnect), client.websocket_connect(BARE + query):
+        pass
+
+
+def test_a_ticket_ends_with_its_visit(client: TestClient) -> None:
+    ticket = TICKETS.issue()
+    with client.websocket_connect(f"{BARE}?ticket={ticket}"):
+        pass
+    TICKETS.revoke(ticket)
+    with pytest.raises(WebSocketDisconnect), client.websocket_connect(f"{BARE}?ticket={ticket}"):
+        pass
+
+
+def test_one_visitor_has_so_many_sockets_and_another_still_gets_in(client: TestClient) -> None:
+    mine, yours = TICKETS.issue(), TICKETS.issue()
+    with contextlib.ExitStack() as stack:
+        for _ in range(MOST_SOCKETS):
+            stack.enter_context(client.websocket_connect(f"{BARE}?ticket={mine}"))
+        with pytest.raises(WebSocketDisconnect), client.websocket_connect(f"{BARE}?ticket={mine}"):
+            pass
+        stack.enter_context(client.websocket_connect(f"{BARE}?ticket={yours}"))
+    with client.websocket_connect(f"{BARE}?ticket={mine}"):  # those who left made room
+        pass
+
+
+@pytest.mark.parametrize("padding", [0, 1 << 20], ids=["many", "long"])
+def test_who_asks_more_than_a_hand_can_is_sent_away_for_a_while(
+    client: TestClient, padding: int
+) -> None:
+    text = json.dumps({"stamp": 1, "batch": True}) + " " * padding
+    with client.websocket_connect(f"{BARE}?ticket={TICKETS.issue()}") as session:
+        for _ in range(2000 if padding == 0 else 20):
+            session.send_text(text)
+        while (message := session.receive())["type"] != "websocket.close":
+            pass
+    assert message["code"] == 1013
+
+
+def test_a_bucket_gives_no_more_than_came_in() -> None:
+    now = [0.0]
+    bucket = Bucket(10, clock=lambda: now[0])
+    assert [bucket.take(10) for _ in range(4)] == [True, True, True, False]  # three seconds' worth
+    now[0] = 0.5
+    assert [bucket.take(5), bucket.take(1)] == [True, False]
+    now[0] = 1e6
+    assert [bucket.take(30), bucket.take(1)] == [True, False]
+
+
+def test_the_visitor_longest_unseen_loses_the_ticket_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("explorer.tickets.MOST_TICKETS", 3)
+    tickets = Tickets()
+    first, second, third = (tickets.issue() for _ in range(3))
+    assert tickets.enter(first)
+    tickets.issue()
+    assert tickets.enter(second) is None
+    assert tickets.enter(first)
+    assert tickets.enter(third)
+
+
+def test_turns_go_to_the_urgent_first_and_each_kind_in_order() -> None:
+    async def trial() -> list[str]:
+        turns, done = Turns(at_once=1), []
+        gate = threading.Event()
+        async with anyio.create_task_group() as group:
+            group.start_soon(turns.do, lambda: gate.wait(10), True)
+            await anyio.wait_all_tasks_blocked()
+            for name in ("patient 1", "urgent 1", "patient 2", "urgent 2"):
+                work = partial(done.append, name)
+                group.start_soon(turns.do, work, name.startswith("urgent"))
+                await anyio.wait_all_tasks_blocked()
+            gate.set()
+        return done
+
+    assert anyio.run(trial) == ["urgent 1", "urgent 2", "patient 1", "patient 2"]
+
+
+def test_who_leaves_while_waiting_takes_no_turn() -> None:
+    async def trial() -> str:
+        turns, gate = Turns(at_once=1), threading.Event()
+        async with anyio.create_task_group() as group:
+            group.start_soon(turns.do, lambda: gate.wait(10), True)
+            await anyio.wait_all_tasks_blocked()
+            with anyio.move_on_after(0.01):
+                await turns.do(lambda: "never", True)
+            gate.set()
+        return await turns.do(lambda: "free", False)
+
+    assert anyio.run(trial) == "free"
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from explorer import images, ops
 from explorer.inpainting import INPAINTERS
 from explorer.shelf import SHELF
 from explorer.ui import bring, cache, components, moves
-from explorer.ui.components import StageValue
+from explorer.ui.components import Rested
 
 RED, BLUE = (Image.new("RGB", (40, 40), colour) for colour in ("#d04030", "#3050c0"))
 
@@ -33,7 +33,7 @@ def opened(desk):  # noqa: F811
 @pytest.fixture
 def parts(monkeypatch):
     """Stands for the browser: what each part was last shown, and what it answers."""
-    seen, answers = {}, {}
+    seen, answers = {}, {"stage": Rested()}
 
     def standing_for(name):
         def part(key, *args, **more):
@@ -170,11 +170,11 @@ def test_three_pictures_make_a_square(opened, parts):
 
 def test_dials_stand_in_the_attributes_order_and_what_they_do_is_told(opened, parts):
     at = quiet(opened("attributes", "colour"))
-    assert [a.label for a in parts[0]["stage"][1]["axes"]] == ["Smile", "Turn"]
+    assert [a.label for a in parts[0]["stage"][1]["surface"].axes] == ["Smile", "Turn"]
     assert not at.get("plotly_chart")
     z = parts[0]["stage"][1]["origin"]
     turned = np.array([1.0, 0.0], np.float32)
-    parts[1]["stage"] = StageValue(z + np.eye(4, dtype=np.float32)[0], turned, (0.0, 0.0))
+    parts[1]["stage"] = Rested(z + np.eye(4, dtype=np.float32)[0], turned)
     quiet(at.run())
     assert at.get("plotly_chart")
 
@@ -182,13 +182,13 @@ def test_dials_stand_in_the_attributes_order_and_what_they_do_is_told(opened, pa
 def test_a_kept_picture_is_the_current_one_and_its_dials_begin_at_nought(opened, parts):
     at = opened("attributes", "colour")
     z = parts[0]["stage"][1]["origin"] + np.float32(0.5)
-    parts[1]["stage"] = StageValue(z, np.array([1.0, 0.0], np.float32), (0.0, 0.0))
+    parts[1]["stage"] = Rested(z, np.array([1.0, 0.0], np.float32))
     at.run()
-    parts[1]["stage"] = None
+    parts[1]["stage"] = Rested()
     quiet(at.button(key="attributes/keep").click().run())
     assert (at.session_state["workbench"].z == z).all()
     assert (parts[0]["stage"][1]["origin"] == z).all()
-    assert parts[0]["stage"][1]["values"] == [0.0, 0.0]
+    assert parts[0]["stage"][1]["surface"].values == (0.0, 0.0)
 
 
 def test_a_grid_of_two_has_the_picture_in_its_middle(opened, parts):

@@ -16,7 +16,7 @@ from test_app import SPECS, toy
 from explorer import atlas, cards, diagnostics, shelf
 from explorer.runs import Run
 from explorer.ui import components, opening, wander
-from explorer.ui.components import Plane, PointsValue, StageValue
+from explorer.ui.components import Rested
 from explorer.ui.state import Workbench
 
 MAIN = Path(__file__).parents[1] / "explorer" / "ui" / "main.py"
@@ -46,7 +46,8 @@ def says(monkeypatch):
     """Has a browser part say something, whatever the page asks it."""
 
     def said(part, value):
-        monkeypatch.setattr(components, part, lambda *args, **asked: value)
+        answer = value if callable(value) else lambda *args, **asked: value
+        monkeypatch.setattr(components, part, answer)
 
     return said
 
@@ -57,7 +58,7 @@ def says(monkeypatch):
 def test_what_the_stage_comes_to_rest_at_is_the_current_picture_and_does_not_move_it(desk, says):
     toy(desk / "toy", SPECS["colour"])
     z = np.array([0.1, -0.2, 0.3, 0.4], np.float32)
-    says("stage", StageValue(z, np.zeros(4), (2.0, 1.0)))
+    says("stage", Rested(z, np.zeros(4)))
     at = page("play")
     before = bench(at).revision
     at.session_state["play/stage"] = {"value": None}  # as the browser leaves it behind
@@ -87,16 +88,10 @@ def test_a_variation_is_taken(desk):
     assert not np.allclose(bench(at).z, z)
 
 
-def test_what_left_the_map_is_led_back_and_the_nearest_known_is_at_hand(desk):
+def test_the_nearest_that_is_known_is_at_hand(desk):
     toy(desk / "toy", SPECS["grey"])
     at = page("play")
     known = bench(at).opened.atlas
-    assert next(b for b in at.button if b.label == "Make it typical").disabled
-    bench(at).move(np.full(4, 9, np.float32))
-    at.run()
-    assert known.typicality(bench(at).z[None]) == 0
-    next(b for b in at.button if b.label == "Make it typical").click().run()
-    assert np.abs(bench(at).z).max() < 9
     at.button(key="play/near/0").click().run()
     assert (known.latents == bench(at).z).all(1).any()
 
@@ -117,60 +112,72 @@ def test_without_an_atlas_every_page_still_opens(desk, name):
     assert any(len(w.value) > 10 for w in (*at.caption, *at.info, *at.markdown))
 
 
-def test_a_plane_can_be_led_through_any_picture():
-    plane = Plane(np.random.default_rng(0).normal(size=(256, 5)).astype(np.float32), seed=3)
-    z = np.arange(5, dtype=np.float32)
-    assert np.allclose(plane.through(z).at((0, 0)), z, atol=1e-6)
-    assert np.allclose(plane.through(z).at((9, 9)), plane.at((9, 9)), atol=0.1)
+@pytest.mark.parametrize("name", ["play", "manifold", "map"])
+def test_a_page_begins_with_the_picture_that_was_left_on_another(desk, says, name):
+    toy(desk / "toy", SPECS["colour"])
+    z = np.array([0.5, -1.0, 0.25, 2.0], np.float32)
+    says("stage", Rested(z))
+    at = page("manifold" if name == "play" else "play")
+    begun = {}
+    at.session_state["manifold/stage"] = at.session_state["play/stage"] = None
+
+    def shown(key, **asked):
+        begun.update(asked)
+        return Rested()
+
+    says("stage", shown)
+    for key in ("manifold/stage", "play/stage"):
+        del at.session_state[key]
+    at.switch_page(f"tools/{name}.py").run()
+    assert begun["origin"].tolist() == z.tolist()
 
 
 # -- Manifold
 
 
 @pytest.mark.parametrize("latent", [2, 4])
-def test_a_cell_is_taken_once(desk, says, latent):
+def test_the_sheet_lies_round_the_middle_and_what_rests_on_it_is_the_picture(desk, says, latent):
     make = toy if latent > 2 else without_atlas
     make(desk / "toy", SPECS["grey"], latent)
-    says("sheet", (0.5, -1.0))
+    asked = {}
+
+    def shown(key, **more):
+        asked.update(more)
+        return Rested(np.full(latent, 0.5, np.float32))
+
+    says("stage", shown)
     at = page("manifold")
+    at.session_state["manifold/stage"] = {}  # as the browser leaves it behind
     opened, revision = bench(at).opened, bench(at).revision
+    assert np.allclose(asked["surface"].centre, wander.middle(opened))
     u, v = list(wander.ways(opened).values())[:2]
-    wanted = wander.middle(opened) + 0.5 * u - v
-    assert np.allclose(bench(at).z, wanted, atol=1e-5)
+    assert np.allclose([asked["surface"].u, asked["surface"].v], [u, v])
+    assert bench(at).z.tolist() == [0.5] * latent
     at.run()
-    assert bench(at).revision == revision
-    if latent == 2:
-        assert bench(at).z.tolist() == [0.5, -1.0]
+    assert bench(at).revision == revision  # it is where the hand left it
 
 
 def test_the_sheet_can_be_laid_round_the_picture_in_hand(desk, says):
     toy(desk / "toy", SPECS["grey"])
-    says("sheet", (1.0, 1.0))
+    centres = []
+
+    def shown(key, **more):
+        centres.append(more["surface"].centre)
+        return Rested(np.arange(4, dtype=np.float32))
+
+    says("stage", shown)
     at = page("manifold")
-    mine = bench(at).z
     at.toggle(key="manifold/mine").set_value(True).run()
-    u, v = list(wander.ways(bench(at).opened).values())[:2]
-    assert np.allclose(bench(at).z, mine + u + v, atol=1e-5)
+    assert centres[-1].tolist() == [0, 1, 2, 3]
 
 
 # -- Map
 
 
-def test_a_point_and_the_ground_are_taken(desk, says):
-    toy(desk / "toy", SPECS["colour"])
-    says("points", PointsValue(picked=7))
-    at = page("map")
-    known = bench(at).opened.atlas
-    assert np.allclose(bench(at).z, known.latents[7])
-    says("points", PointsValue(ground=(0.3, 0.1)))
-    at.run()
-    assert np.allclose(bench(at).z, known.at("umap", np.array([[0.3, 0.1]], np.float32))[0])
-
-
 def test_a_lassoed_group_gets_a_name_and_says_how_many_it_shows(desk, says):
     toy(desk / "toy", SPECS["grey"])
     flags = np.arange(60) < 20
-    says("points", PointsValue(selection=flags))
+    says("stage", Rested(lasso=flags))
     at = page("map")
     assert any("9 of 20" in c.value for c in at.caption)
     at.text_input[0].set_value("the first")
@@ -181,7 +188,7 @@ def test_a_lassoed_group_gets_a_name_and_says_how_many_it_shows(desk, says):
 def test_every_picture_of_the_atlas_is_counted(desk):
     toy(desk / "toy", SPECS["colour"])
     at = page("map")
-    assert any(c.value.startswith("60 pictures") for c in at.caption)
+    assert any("60 pictures that" in c.value for c in at.caption)
 
 
 # -- the card

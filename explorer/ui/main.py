@@ -24,8 +24,7 @@ def choose_model(bench: Workbench) -> None:
     }
     titles |= bench.own
     if not titles:
-        st.sidebar.info("No model is here yet. Train one on the Train page.")
-        return
+        return  # pages say so, and what to do
     if bench.key is None and bench.wanted is None:
         # the widget keeps a title in the address; a link may name a model's folder as well
         bench.wanted = st.query_params.get("model")
@@ -33,15 +32,13 @@ def choose_model(bench: Workbench) -> None:
         st.session_state["model"] = bench.wanted
     bench.wanted = None
     names = sorted(titles, key=lambda k: (k in bench.own, k != FIRST, k))
-    key = st.sidebar.selectbox(
-        "Model", names, format_func=titles.__getitem__, key="model", bind="query-params"
+    key = st.selectbox(
+        "Model", names, format_func=titles.__getitem__, key="model", bind="query-params", width=240
     )
     try:
-        opened = bench.take(key)
+        bench.take(key)
     except BundleError as error:
         show.trouble(error)
-        return
-    show.model_facts(opened)
 
 
 def frame() -> None:
@@ -57,7 +54,10 @@ def frame() -> None:
         )
         menu.setdefault(page.verb, []).append(entry)
     chosen = st.navigation(menu, position="top")
-    choose_model(workbench())
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        with st.container(width="stretch"):
+            show.heading(next(page for page in PAGES if page.title == chosen.title))
+        choose_model(workbench())
     chosen.run()
 
 

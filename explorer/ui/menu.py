@@ -14,12 +14,17 @@ TOOLS = Path(__file__).parent / "tools"
 
 @dataclass(frozen=True)
 class Page:
-    """A script in ``tools/``; the first one of PAGES is where a visitor lands."""
+    """A script in ``tools/``; the first one of PAGES is where a visitor lands.
+
+    Attributes:
+        sentence: what one does there.
+    """
 
     verb: str
     title: str
     name: str
     icon: str
+    sentence: str
 
     @property
     def script(self) -> Path:
@@ -27,13 +32,40 @@ class Page:
 
 
 PAGES = (
-    Page("Wander", "Play", "play", ":material/touch_app:"),
-    Page("Wander", "Manifold", "manifold", ":material/grid_on:"),
-    Page("Wander", "Map", "map", ":material/scatter_plot:"),
-    Page("Blend", "Morph", "morph", ":material/animation:"),
-    Page("Fix", "Attributes", "attributes", ":material/tune:"),
-    Page("Fix", "Inpaint", "inpaint", ":material/brush:"),
-    Page("Teach", "Train", "train", ":material/model_training:"),
-    Page("Teach", "Runs", "runs", ":material/monitoring:"),
-    Page("Model", "Card", "model", ":material/badge:"),
-)
+    Page(
+        "Wander", "Play", "play", ":material/touch_app:",
+        "Drag the picture, or turn a dial: the picture follows your hand.",
+    ),
+    Page(
+        "Wander", "Manifold", "manifold", ":material/grid_on:",
+        "Pictures by two ways in which they differ. Drag over them and watch yours change.",
+    ),
+    Page(
+        "Wander", "Map", "map", ":material/scatter_plot:",
+        "Where every picture lies. Point to see one, click to take it, lasso a group.",
+    ),
+    Page(
+        "Blend", "Morph", "morph", ":material/animation:",
+        "Bring two pictures, or up to four, and watch one become the other.",
+    ),
+    Page(
+        "Fix", "Attributes", "attributes", ":material/tune:",
+        "Turn a dial: the picture changes in that, and as little else as may be.",
+    ),
+    Page(
+        "Fix", "Inpaint", "inpaint", ":material/brush:",
+        "Paint over a part of the picture, and the model fills it in.",
+    ),
+    Page(
+        "Teach", "Train", "train", ":material/model_training:",
+        "Choose pictures, press Train, and watch a model learn them.",
+    ),
+    Page(
+        "Teach", "Runs", "runs", ":material/monitoring:",
+        "What is being learned, and what has been.",
+    ),
+    Page(
+        "Model", "Card", "model", ":material/badge:",
+        "What this model is, how good it is, and where to open another.",
+    ),
+)  # fmt: skip

@@ -19,6 +19,7 @@ from explorer import images
 from explorer.cards import Metric
 from explorer.errors import ExplorerError
 from explorer.shelf import Opened
+from explorer.ui.menu import Page
 
 CSS = """
 <style>
@@ -45,19 +46,10 @@ def trouble(error: ExplorerError) -> None:
     st.error(str(error), icon=":material/error:")
 
 
-def heading(title: str, sentence: str) -> None:
+def heading(page: Page) -> None:
     """A page's name and what one does there."""
-    st.markdown(f"## {title}")
-    st.caption(sentence)
-
-
-def model_facts(opened: Opened) -> None:
-    """In the sidebar: what the model in hand is, in a breath."""
-    data = opened.data
-    st.sidebar.caption(
-        f"{data.height} × {data.width} {'colour' if data.channels == 3 else 'grey'} pictures, "
-        f"{opened.latent_size} coordinates."
-    )
+    st.markdown(f"## {page.title}")
+    st.caption(page.sentence)
 
 
 def strip(
@@ -159,11 +151,16 @@ def plain(text: str) -> str:
 PEOPLE = ("face", "olivetti", "portrait", "people", "celeb")
 
 
-def invitation(opened: Opened) -> str:
-    """What stands on a picture that nobody has touched yet."""
+def invitation(opened: Opened) -> list[str]:
+    """What stands on a picture that nobody has touched yet: the first stops of the tour."""
     words = f"{opened.data.name} {opened.card.provenance.get('data', '')}".lower()
     people = any(word in words for word in PEOPLE)
-    return ("Nobody you see here exists. " if people else "") + "Drag anywhere."
+    return [
+        ("Nobody you see here exists. " if people else "") + "Drag anywhere.",
+        "Every point is a picture: a machine with a few knobs drew them all.",
+        "Your own picture has a point here, too: bring it on the Morph page.",
+        "From any picture to any other there is a way: walk it on the Morph page.",
+    ]
 
 
 def choices(key: str, title: str, pixels: NDArray[np.uint8]) -> int | None:

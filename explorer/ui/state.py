@@ -11,6 +11,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from explorer.errors import BundleError
+from explorer.ops import Array
 from explorer.shelf import SHELF, Opened
 
 
@@ -21,8 +22,7 @@ class Workbench:
     Attributes:
         key: the open model's key on the shelf; None until one opens.
         z: ``(D,)``, the latent of the current picture of that model; None before there is one.
-        anchor: ``(D,)``, where Python last moved it; a hand moves it on from there. None: a stage
-            begins at its plane's home, and drifts until somebody takes hold of it.
+        anchor: ``(D,)``, where a stage begins; a hand moves it on from there.
         revision: rises with every change of ``anchor``, so that the stage follows.
         seed: of all draws that a link should repeat.
         own: keys of models that this visitor opened, with their titles.
@@ -32,8 +32,8 @@ class Workbench:
     """
 
     key: str | None = None
-    z: NDArray[np.float32] | None = None
-    anchor: NDArray[np.float32] | None = None
+    z: Array | None = None
+    anchor: Array | None = None
     revision: int = 0
     seed: int = 0
     own: dict[str, str] = field(default_factory=dict)
@@ -58,10 +58,19 @@ class Workbench:
             self.clear()
         return opened
 
-    def move(self, z: NDArray[np.float32]) -> None:
+    def move(self, z: Array) -> None:
         """Puts the picture of ``z: (D,)`` on the stage."""
         self.z = self.anchor = np.asarray(z, np.float32).reshape(-1)
         self.revision += 1
+
+    def begin(self, stage: str, first: Array) -> Array:
+        """``(D,)``, where that stage begins: with what is in hand, else with ``first``."""
+        if self.z is None or self.anchor is None:
+            self.move(first)
+        elif stage not in st.session_state:  # one comes from another page
+            self.move(self.z)
+        assert self.anchor is not None
+        return self.anchor
 
     def clear(self) -> None:
         """Takes the picture off the stage, which begins anew."""

@@ -92,8 +92,9 @@ def looks_new(canvas: Locator, before: str, still: int = 15) -> str:
 
 def apart(a: str, b: str) -> float:
     """Mean absolute difference, of 255, of two looks of equal size."""
-    one, two = (
-        np.asarray(Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))), float)
-        for url in (a, b)
-    )
-    return float(np.abs(one - two).mean())
+    return float(np.abs(pixels(a) - pixels(b)).mean())
+
+
+def pixels(look: str) -> np.ndarray:
+    """``(H, W, C)`` of what a canvas showed."""
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(look.split(",")[1]))), float)

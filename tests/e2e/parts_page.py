@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -13,18 +14,26 @@ from explorer.ui import components as parts
 
 opened = SHELF.open(Path(os.environ["LATENT_PARTS"]), "cpu")
 atlas = opened.atlas
-D = opened.model.latent_size
+D = opened.latent_size
 
 
 def stage() -> object:
-    plane = None
-    if "plane" in st.query_params:
-        plane = parts.Plane(atlas.draws(0, 256).numpy(), seed=3)
+    plane = parts.Plane(atlas.draws(0, 256), seed=3) if "plane" in st.query_params else None
     axes = [parts.Axis("Width", np.eye(D)[0]), parts.Axis("Height", np.eye(D)[1], -2, 2)]
-    caption = "Drag anywhere."
-    return parts.stage(
-        "part", opened=opened, origin=np.zeros(D), axes=axes, plane=plane, caption=caption
-    )
+    return on_stage(parts.Dials(axes, plane), captions=["Drag anywhere.", "Or not."], drift=True)
+
+
+def sheet() -> object:
+    eye = np.eye(D)
+    return on_stage(parts.Sheet(np.zeros(D), eye[0], eye[1], "Width", "Height"))
+
+
+def points() -> object:
+    return on_stage(parts.Map("pca", atlas.maps["pca"], np.arange(20) % 2, ["even", "odd"]))
+
+
+def on_stage(surface: parts.Dials | parts.Sheet | parts.Map, **more: Any) -> object:
+    return parts.stage("part", opened=opened, origin=np.zeros(D), surface=surface, **more)
 
 
 def film() -> object:
@@ -35,30 +44,6 @@ def film() -> object:
 
 def brush() -> object:
     return parts.brush("part", np.zeros((8, 8, 3), np.uint8), size=(8, 8))
-
-
-def sheet() -> object:
-    eye = np.eye(D)
-    return parts.sheet(
-        "part",
-        opened=opened,
-        origin=np.zeros(D),
-        u=eye[0],
-        v=eye[1],
-        u_label="Width",
-        v_label="Height",
-    )
-
-
-def points() -> object:
-    return parts.points(
-        "part",
-        atlas.maps["pca"],
-        opened=opened,
-        map_name="pca",
-        colour=np.arange(20) % 2,
-        names=["even", "odd"],
-    )
 
 
 def curve() -> object:

@@ -12,18 +12,20 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from playwright.sync_api import Browser, BrowserContext, Page
+from browsing import middle
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 from toys import some_atlas
 
 from explorer import atlas, bundle, cards
 from explorer.protocol import DataSpec
 from explorer.runs import Run
-from explorer.ui.components import Plane, mount
+from explorer.ui.components import mount
 
 HERE = Path(__file__).parent
 D = 3
@@ -90,17 +92,34 @@ def part(parts_server: str, visitors: dict[str, BrowserContext]) -> Iterator[Cal
     """Opens one part and waits for its canvas: ``part("stage", "plane")``."""
     pages, troubles = [], []
 
-    def opened(name: str, *flags: str, motion: str = "reduce") -> Page:
+    def opened(name: str, *flags: str, motion: str = "reduce", clock: bool = False) -> Page:
         page = visitors[motion].new_page()
+        if clock:  # time goes as the test says, once the page is there
+            page.clock.install()
         pages.append(page)
         page.on("pageerror", lambda error: troubles.append(str(error)))
         page.add_init_script(
-            "window.frames_seen = [];"
-            "addEventListener('stage:frame', (event) => frames_seen.push(event.detail))"
+            """
+            window.frames_seen = [];
+            window.sockets = [];
+            addEventListener('stage:frame', (event) => frames_seen.push(event.detail));
+            const delay = Number(new URLSearchParams(location.search).get('delay'));
+            window.WebSocket = class extends WebSocket {
+              constructor(...all) {
+                super(...all);
+                sockets.push(this);
+              }
+              send(text) {
+                const late = delay && this.url.includes('decode');
+                if (late) setTimeout(() => super.send(text), delay);
+                else super.send(text);
+              }
+            };
+            """
         )
         page.sent = []
         page.on("websocket", lambda s: s.on("framesent", lambda text: page.sent.append(text)))
-        query = "".join(f"&{flag}=1" for flag in flags)
+        query = "".join(f"&{flag}" if "=" in flag else f"&{flag}=1" for flag in flags)
         page.goto(f"{parts_server}/?part={name}{query}")
         page.get_by_test_id("curve" if name == "curve" else f"{name}-canvas").wait_for()
         page.locator("#value").wait_for(state="attached")
@@ -137,41 +156,85 @@ def rest(page: Page) -> None:
     page.wait_for_function("frames_seen.length && !frames_seen.at(-1).queued")
 
 
-def test_the_plane_is_the_same_in_both_languages(part: Callable[..., Page]) -> None:
+PLANE = """
+async ([url, corners, seed, ties, places]) => {
+  const { Plane } = await import(url);
+  const plane = new Plane(Float32Array.from(corners.flat()), seed);
+  for (const [place, z] of ties) plane.tie(place, z);
+  return places.map((place) => Array.from(plane.at(place)));
+}
+"""
+
+
+def plane(page: Page, places: Any, seed: int = 5, ties: Any = ()) -> tuple[Any, np.ndarray]:
+    """Corners ``(256, 12)`` and what a plane over them holds at ``places: (n, 2)``."""
+    corners = np.random.default_rng(1).normal(2, 3, (256, 12)).astype(np.float32)
+    url = f"/assets/{mount.version()}/stage/plane.js"
+    asked = [url, corners.tolist(), seed, list(ties), np.asarray(places).tolist()]
+    return corners, np.array(page.evaluate(PLANE, asked))
+
+
+def test_a_plane_goes_through_its_corners_without_a_jump_and_keeps_their_spread(
+    part: Callable[..., Page],
+) -> None:
     page = part("stage")
-    rng = np.random.default_rng(0)
-    corners = rng.normal(size=(256, 5)).astype(np.float32)
-    places = [*rng.uniform(-1e4, 1e4, (200, 2)).tolist(), [0, 0], [-1, -1], [-0.5, 2], [1e6, -1e6]]
-    found = page.evaluate(
-        """async ([url, corners, seed, places]) => {
-          const { Plane } = await import(url);
-          const plane = new Plane(Float32Array.from(corners), seed);
-          return places.map((place) => Array.from(plane.at(place)));
-        }""",
-        [f"/assets/{mount.version()}/stage/plane.js", corners.ravel().tolist(), 77, places],
-    )
-    plane = Plane(corners, seed=77)
-    assert np.abs(np.array(found) - [plane.at(tuple(p)) for p in places]).max() < 1e-4
+    corners, at = plane(page, [(0, 0), (7, -3), (-1e6, 12)])
+    assert np.abs(corners - at[:, None]).max(2).min(1).max() < 1e-4
+    _, line = plane(page, [(x, 0.3) for x in np.linspace(-2, 2, 2001)])
+    assert np.abs(np.diff(line, axis=0)).max() < 0.1
+    _, z = plane(page, np.random.default_rng(2).uniform(-1e4, 1e4, (3000, 2)))
+    assert abs(z.mean() - corners.mean()) < 0.15
+    assert abs(z.std() / corners.std() - 1) < 0.03
+    assert not np.allclose(plane(page, [(3, 4)])[1], plane(page, [(3, 4)], seed=6)[1])
+
+
+def test_a_plane_is_led_through_a_latent_and_is_itself_a_cell_away(
+    part: Callable[..., Page],
+) -> None:
+    page = part("stage")
+    place, z = (3.3, -2.6), [9.0] * 12
+    around = [place, (3.31, -2.6), (4.3, -2.6), (0, 0)]
+    _, bare = plane(page, around)
+    _, tied = plane(page, around, ties=[(place, z), (place, z)])  # again changes nothing
+    assert np.allclose(tied[0], z)
+    assert 0 < np.abs(tied[1] - z).max() < 0.5
+    assert np.allclose(tied[2:], bare[2:])
 
 
 def test_the_picture_follows_a_drag_and_python_hears_of_it_once(part: Callable[..., Page]) -> None:
     page = part("stage", "plane")
     before = told(page)
-    assert before["value"] is None
-    box = page.get_by_test_id("stage-canvas").bounding_box()
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    assert before["value"]["z"] is None
+    x, y = middle(page.get_by_test_id("stage-canvas"))
     page.mouse.move(x, y)
     page.mouse.down()
     page.mouse.move(x + 160, y - 80, steps=20)
-    page.wait_for_function("frames_seen.filter((f) => f.source === 'drag').length >= 5")
+    page.wait_for_function("frames_seen.filter((f) => f.cause === 'drag').length >= 5")
     assert told(page)["runs"] == before["runs"]  # nothing reran while the hand moved
     page.mouse.up()
     value = after(page, before["runs"])
-    assert np.allclose(value["place"], [0.5, -0.25], atol=0.01)
+    assert np.abs(value["z"]).max() > 0.1
     assert np.allclose(value["z"], questions(page)[-1]["z"][0], atol=1e-4)
     rest(page)
     assert told(page)["runs"] == before["runs"] + 1
-    assert page.get_by_text("Drag anywhere.").evaluate("(e) => getComputedStyle(e).opacity") < "1"
+    expect(page.get_by_text("Drag anywhere.")).to_have_css("opacity", "0")
+
+
+def test_a_frame_tells_when_it_was_meant_asked_for_and_drawn(part: Callable[..., Page]) -> None:
+    page = part("stage", "plane")
+    x, y = middle(page.get_by_test_id("stage-canvas"))
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 60, y, steps=6)
+    page.mouse.up()
+    rest(page)
+    frames = page.evaluate("frames_seen.filter((f) => f.cause === 'drag')")
+    assert frames
+    for frame in frames:
+        assert frame["event_at"] <= frame["requested_at"] <= frame["drawn_at"]
+        assert isinstance(frame["stamp"], int)
+        assert isinstance(frame["queued"], bool)
+        assert frame["source"] == "server"
 
 
 def test_what_is_drawn_is_what_the_model_makes_of_it(
@@ -184,15 +247,19 @@ def test_what_is_drawn_is_what_the_model_makes_of_it(
     dial.press("ArrowRight")
     assert np.allclose(after(page, 1)["values"], [1.1, 0])
     rest(page)
+    model, _ = bundle.load(folder / "toy")
+    truth = 255 * model.decode(torch.tensor([[1.1, 0, 0]])).mean.flatten().numpy()
+    assert np.abs(shown(page) - truth).max() <= 1.5
+    assert truth.std() > 10
+    page.get_by_role("img", name="Toy").and_(page.get_by_role("img", name="Width +1.1")).wait_for()
+
+
+def shown(page: Page) -> np.ndarray:
+    """``(64,)``: the grey values on the stage."""
     rgba = page.get_by_test_id("stage-canvas").evaluate(
         "(c) => Array.from(c.getContext('2d').getImageData(0, 0, 8, 8).data)"
     )
-    drawn = np.reshape(rgba, (64, 4))[:, 0]
-    model, _ = bundle.load(folder / "toy")
-    truth = 255 * model.decode(torch.tensor([[1.1, 0, 0]])).mean.flatten().numpy()
-    assert np.abs(drawn - truth).max() <= 1.5
-    assert truth.std() > 10
-    page.get_by_role("img", name="Toy").and_(page.get_by_role("img", name="Width +1.1")).wait_for()
+    return np.reshape(rgba, (64, 4))[:, 0]
 
 
 def test_keys_and_a_double_click_turn_a_dial(part: Callable[..., Page]) -> None:
@@ -211,20 +278,65 @@ def test_keys_and_a_double_click_turn_a_dial(part: Callable[..., Page]) -> None:
     assert float(dial.get_attribute("aria-valuenow")) == 0
 
 
+@pytest.mark.parametrize("name", ["stage", "sheet"])
+def test_arrows_move_the_picture_by_tenths_and_wholes_and_home_brings_it_back(
+    part: Callable[..., Page], name: str
+) -> None:
+    page = part(name)
+    place = page.get_by_role("group", name="Drag the picture")
+    if name == "sheet":
+        place = page.get_by_test_id("sheet-canvas")
+    place.focus()
+    for key, wanted in [
+        ("ArrowRight", [0.1, 0, 0]),
+        ("Shift+ArrowRight", [1.1, 0, 0]),
+        ("Shift+ArrowUp", [1.1, 1, 0]),
+        ("ArrowDown", [1.1, 0.9, 0]),
+        ("Home", [0, 0, 0]),
+    ]:
+        runs = told(page)["runs"]
+        place.press(key)
+        assert np.allclose(after(page, runs)["z"], wanted, atol=1e-4)
+
+
 def test_it_drifts_until_it_is_touched_unless_motion_is_unwanted(
     part: Callable[..., Page],
 ) -> None:
     moving = part("stage", "plane", motion="no-preference")
-    moving.wait_for_function("frames_seen.filter((f) => f.source === 'drift').length > 5")
-    assert told(moving)["value"] is None
+    moving.wait_for_function("frames_seen.filter((f) => f.cause === 'drift').length > 5")
+    assert told(moving)["value"]["z"] is None
     moving.get_by_role("slider", name="Width").press("ArrowRight")
     after(moving, 1)
-    drifted = "frames_seen.filter((f) => f.source === 'drift').length"
+    drifted = "frames_seen.filter((f) => f.cause === 'drift').length"
     count = moving.evaluate(drifted)
     still = part("stage", "plane")
     still.wait_for_function("frames_seen.length > 0")
     assert still.evaluate(drifted) == 0
     assert moving.evaluate(drifted) == count
+
+
+def test_a_touch_beside_it_leaves_the_picture_that_was_drifting_by(
+    part: Callable[..., Page],
+) -> None:
+    page = part("stage", "plane", motion="no-preference")
+    page.wait_for_function("frames_seen.filter((f) => f.cause === 'drift').length > 5")
+    page.mouse.click(5, 5)
+    value = after(page, 1)  # Python knows what is seen
+    rest(page)
+    assert np.allclose(value["z"], questions(page)[-1]["z"][0], atol=1e-4)
+
+
+def test_after_a_minute_alone_it_wanders_by_itself(part: Callable[..., Page]) -> None:
+    page = part("stage", "plane", motion="no-preference", clock=True)
+    page.mouse.click(5, 5)
+    drifted = "frames_seen.filter((f) => f.cause === 'drift').length"
+    page.clock.run_for(1000)
+    count = page.evaluate(drifted)
+    page.clock.run_for(50_000)
+    assert page.evaluate(drifted) == count
+    page.clock.run_for(12_000)
+    page.wait_for_function(f"{drifted} > {count}")
+    assert page.get_by_text("Drag anywhere.").is_visible()
 
 
 @pytest.mark.parametrize("flags", [[], ["plane"]])
@@ -238,8 +350,87 @@ def test_a_surprise_and_the_way_back_are_told_once_each(
     runs = told(page)["runs"]
     page.get_by_role("button", name="Reset").click()
     back = after(page, runs)
-    assert (back["place"], back["values"]) == ([0, 0], [0, 0])
+    assert np.allclose(back["z"], 0, atol=1e-4)
+    assert back["values"] == [0, 0]
     assert told(page)["runs"] == runs + 1
+
+
+def test_what_one_did_is_kept_as_pictures_and_comes_back(part: Callable[..., Page]) -> None:
+    page = part("stage")
+    steps = page.get_by_role("group", name="What you did").get_by_role("button")
+    dial = page.get_by_role("slider", name="Width")
+    for k in (1, 2):
+        runs = told(page)["runs"]
+        dial.press("Shift+ArrowRight")
+        assert np.allclose(after(page, runs)["z"], [k, 0, 0])
+        expect(steps).to_have_count(k + 1)
+    runs = told(page)["runs"]
+    page.get_by_role("button", name="Undo").click()
+    assert np.allclose(after(page, runs)["z"], [1, 0, 0], atol=1e-4)
+    expect(steps.nth(1)).to_have_attribute("aria-current", "true")
+    dial.press("Control+z")
+    assert np.allclose(after(page, runs + 1)["z"], 0, atol=1e-4)
+    dial.press("Control+Shift+Z")
+    assert np.allclose(after(page, runs + 2)["z"], [1, 0, 0], atol=1e-4)
+    dial.press("ArrowLeft")  # one goes on from there
+    assert np.allclose(after(page, runs + 3)["z"], [0.9, 0, 0], atol=1e-4)
+    expect(steps).to_have_count(4)
+    steps.nth(2).click()
+    assert np.allclose(after(page, runs + 4)["z"], [2, 0, 0], atol=1e-4)
+
+
+def test_what_is_unusual_is_led_back_on_request(part: Callable[..., Page], folder: Path) -> None:
+    page = part("stage")
+    mend = page.get_by_role("button", name="Make it typical")
+    expect(mend).to_be_disabled()
+    dial = page.get_by_role("slider", name="Width")
+    for _ in range(3):
+        dial.press("Shift+ArrowRight")
+    page.get_by_text("Off the map").or_(page.get_by_text("Unusual")).first.wait_for()
+    runs = told(page)["runs"]
+    mend.click()
+    value = after(page, runs)
+    known = atlas.load(folder / "toy", cards.read_card(folder / "toy").files[cards.ATLAS])
+    assert known.typicality(np.array([value["z"]]))[0] >= 0.09
+    assert 0 < value["z"][0] < 3
+
+
+def test_a_lost_connection_comes_back_by_itself_and_nothing_is_lost(
+    part: Callable[..., Page],
+) -> None:
+    page = part("stage")
+    dial = page.get_by_role("slider", name="Width")
+    dial.press("ArrowRight")
+    rest(page)
+    page.evaluate("sockets.filter((s) => s.url.includes('decode')).forEach((s) => s.close())")
+    page.get_by_text("Connecting again").wait_for()
+    dial.press("Shift+ArrowRight")  # meanwhile the hand goes on
+    page.wait_for_function("sockets.at(-1).readyState === 1")
+    rest(page)
+    assert questions(page)[-1]["z"][0] == [1.1, 0, 0]
+    page.get_by_role("img", name="Width +1.1").wait_for()
+
+
+def test_over_a_long_line_several_questions_are_under_way_and_the_newest_is_drawn(
+    part: Callable[..., Page],
+) -> None:
+    page = part("stage", "plane", "delay=100")
+    x, y = middle(page.get_by_test_id("stage-canvas"))
+    page.mouse.move(x, y)
+    page.mouse.down()
+    for k in range(60):  # until the line is known to be long
+        page.mouse.move(x + 2 * k, y - k)
+        page.evaluate("() => new Promise(requestAnimationFrame)")
+    page.mouse.up()
+    value = after(page, 1)
+    page.wait_for_function("frames_seen.at(-1).cause === 'rest'")
+    frames = page.evaluate("frames_seen.filter((f) => f.cause === 'drag')")
+    # one question at a time could not have drawn two frames within one delay
+    gaps = np.diff([frame["drawn_at"] for frame in frames])
+    assert np.median(gaps[len(gaps) // 2 :]) < 60
+    stamps = [frame["stamp"] for frame in frames]
+    assert stamps == sorted(stamps)
+    assert np.allclose(value["z"], questions(page)[-1]["z"][0], atol=1e-4)
 
 
 def test_a_rectangle_and_undo_paint_the_pixels_that_they_cover(part: Callable[..., Page]) -> None:
@@ -269,19 +460,68 @@ def test_a_rectangle_and_undo_paint_the_pixels_that_they_cover(part: Callable[..
     assert after(page, 4) is None
 
 
-def test_a_cell_of_the_sheet_has_its_quantiles_for_coordinates(part: Callable[..., Page]) -> None:
+def test_a_place_on_the_sheet_has_its_quantiles_for_coordinates(part: Callable[..., Page]) -> None:
     page = part("sheet")
     canvas = page.get_by_test_id("sheet-canvas")
     box = canvas.bounding_box()
-    canvas.click(position={"x": box["width"] * 4.5 / 20, "y": box["height"] * 0.5 / 20})
-    shares = torch.tensor(
-        [0.01 + 0.98 * 4.5 / 20, 1 - (0.01 + 0.98 * 0.5 / 20)], dtype=torch.float64
-    )
-    assert np.allclose(after(page, 1), torch.special.ndtri(shares), atol=1e-6)
+    at = {"x": box["width"] * 4.5 / 20, "y": box["height"] * 0.5 / 20}
+    wanted = [
+        NormalDist().inv_cdf(0.01 + 0.98 * at["x"] / box["width"]),
+        -NormalDist().inv_cdf(0.01 + 0.98 * at["y"] / box["height"]),
+        0,
+    ]
+    canvas.click(position=at)
+    assert np.allclose(after(page, 1)["z"], wanted, atol=0.02)
 
 
-def test_points_are_picked_and_lassoed_and_ground_is_ground(part: Callable[..., Page]) -> None:
+def test_over_the_sheet_the_picture_follows_and_beside_it_comes_back(
+    part: Callable[..., Page],
+) -> None:
+    page = part("sheet")
+    canvas = page.get_by_test_id("sheet-canvas")
+    rest(page)
+    x, y = middle(canvas)
+    page.mouse.move(x + 100, y - 50)
+    page.wait_for_function("frames_seen.some((f) => f.cause === 'peek')")
+    assert np.abs(questions(page)[-1]["z"]).max() > 0.1
+    page.mouse.move(5, 5)
+    rest(page)
+    assert questions(page)[-1]["z"] == [[0, 0, 0]]
+    assert told(page)["value"]["z"] is None  # looking is not taking
+
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 120, y, steps=10)
+    page.wait_for_function("frames_seen.filter((f) => f.cause === 'sheet').length > 3")
+    page.mouse.up()
+    value = after(page, 1)
+    assert value["z"][0] > 0.3
+    assert abs(value["z"][1]) < 0.05
+
+
+def test_the_sheet_zooms_about_the_pointer_and_is_whole_again(part: Callable[..., Page]) -> None:
+    page = part("sheet")
+    canvas = page.get_by_test_id("sheet-canvas")
+    box = canvas.bounding_box()
+    at = {"x": 0.8 * box["width"], "y": 0.3 * box["height"]}
+    canvas.click(position=at)
+    before = after(page, 1)["z"]
+    page.mouse.wheel(0, -600)
+    page.mouse.wheel(0, 0)
+    canvas.click(position=at)
+    assert np.allclose(after(page, 2)["z"], before, atol=0.01)  # it stayed under the pointer
+    canvas.click(position={"x": 0, "y": box["height"] / 2})
+    edge = after(page, 3)["z"]
+    page.get_by_role("button", name="See the whole").click()
+    canvas.click(position={"x": 0, "y": box["height"] / 2})
+    assert after(page, 4)["z"][0] < edge[0] - 0.5
+
+
+def test_points_are_seen_taken_and_lassoed_and_ground_is_ground(
+    part: Callable[..., Page], folder: Path
+) -> None:
     page = part("points")
+    known = atlas.load(folder / "toy", cards.read_card(folder / "toy").files[cards.ATLAS])
     glass = page.get_by_test_id("points-canvas")
     box = glass.bounding_box()
     unit = 0.92 * min(box["width"] / 4, box["height"] / 3)
@@ -289,22 +529,25 @@ def test_points_are_picked_and_lassoed_and_ground_is_ground(part: Callable[..., 
     def at(x: float, y: float) -> dict[str, float]:
         return {"x": box["width"] / 2 + (x - 2) * unit, "y": box["height"] / 2 - (y - 1.5) * unit}
 
+    glass.hover(position=at(1, 2))
+    page.get_by_text("even", exact=True).nth(1).wait_for()
+    page.wait_for_function("frames_seen.some((f) => f.cause === 'peek')")
+    assert told(page)["value"]["z"] is None
     glass.click(position=at(3, 2))
-    value = after(page, 1)
-    assert (value["picked"], value["ground"]) == (3 * 4 + 2, None)
-    glass.click(position=at(2.5, 1.5))
-    value = after(page, 2)
-    assert value["picked"] is None
-    assert np.allclose(value["ground"], [2.5, 1.5], atol=0.02)
+    assert np.allclose(after(page, 1)["z"], known.latents[3 * 4 + 2], atol=1e-4)
+    glass.click(position=at(2.4, 1.6))
+    ground = known.at("pca", np.array([[2.4, 1.6]]))[0]
+    assert np.allclose(after(page, 2)["z"], ground, atol=0.1)
 
     page.get_by_role("button", name="Lasso").click()
+    box = glass.bounding_box()  # the page may have scrolled
     loop = [at(*p) for p in [(0.5, 0.5), (2.5, 0.5), (2.5, 2.5), (0.5, 2.5)]]
     page.mouse.move(box["x"] + loop[0]["x"], box["y"] + loop[0]["y"])
     page.mouse.down()
     for place in loop[1:]:
         page.mouse.move(box["x"] + place["x"], box["y"] + place["y"], steps=5)
     page.mouse.up()
-    selection = after(page, 3)["selection"]
+    selection = after(page, 3)["lasso"]
     assert np.flatnonzero(selection).tolist() == [5, 6, 9, 10]
 
 

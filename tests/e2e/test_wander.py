@@ -3,7 +3,19 @@
 import io
 import zipfile
 
-from browsing import apart, circle, drag, go, looks, looks_new, middle, settled, stage
+import numpy as np
+from browsing import (
+    apart,
+    circle,
+    drag,
+    go,
+    looks,
+    looks_new,
+    middle,
+    pixels,
+    settled,
+    stage,
+)
 from playwright.sync_api import expect
 
 from explorer.runs import ROOT
@@ -75,37 +87,80 @@ def test_a_variation_is_taken_and_has_variations_of_its_own(visit):
     expect(kin.nth(2)).not_to_have_attribute("src", source)
 
 
-def test_a_cell_of_the_sheet_becomes_the_current_picture(visit):
+def test_a_place_on_the_sheet_becomes_the_current_picture(visit):
     tab = visit("manifold", model="Digits")
-    sheet = tab.get_by_test_id("sheet-canvas")
+    sheet, canvas = tab.get_by_test_id("sheet-canvas"), stage(tab)
     fits_a_phone(tab)
+    before = looks(canvas)
     x, y = middle(sheet)
-    tab.mouse.click(x - 90, y + 70)
-    taken = tab.get_by_alt_text("The current picture")
-    expect(taken).to_be_visible()
-    first = taken.get_attribute("src")
+    tab.mouse.move(x - 90, y + 70)
+    looks_new(canvas, before)  # seen before it is taken
+    tab.mouse.move(10, 10)
+    wait_until(tab, canvas, before)
     tab.mouse.click(x + 120, y - 100)
-    expect(taken).not_to_have_attribute("src", first)
+    tab.mouse.move(10, 10)
+    taken = looks_new(canvas, before)
+    settled(tab)
     tab.get_by_role("link", name="Open in Play").click()
     tab.wait_for_url("**/?*")
-    stage(tab)
+    assert apart(looks(stage(tab)), taken) < SAME
+
+
+def wait_until(tab, canvas, look):
+    """Waits until a canvas shows what it showed before."""
+    tab.wait_for_function(
+        "([c, look]) => c.toDataURL() === look", arg=[canvas.element_handle(), look]
+    )
+
+
+def test_two_numbers_are_drawn_from_tiles_while_they_move_and_truly_when_they_rest(visit):
+    tab = visit("manifold", model="digits-2d")
+    sheet, canvas = tab.get_by_test_id("sheet-canvas"), stage(tab)
+    tab.evaluate(
+        "window.frames_seen = [];"
+        "addEventListener('stage:frame', ({ detail }) =>"
+        " frames_seen.push([detail.source, detail.cause]))"
+    )
+    x, y = middle(sheet)
+    tab.mouse.move(x - 100, y)
+    tab.mouse.down()
+    for k in range(12):
+        tab.mouse.move(x - 100 + 15 * k, y + 8 * k)
+        if k == 0:  # the tiles are asked for behind everything else
+            tab.wait_for_function("frames_seen.some(([source]) => source === 'tiles')")
+    blended = looks(canvas)
+    tab.mouse.up()
+    tab.wait_for_function("frames_seen.at(-1)[0] === 'server' && frames_seen.at(-1)[1] === 'rest'")
+    true = looks(canvas)
+    drawn = tab.evaluate("frames_seen.filter(([, cause]) => cause === 'sheet').map(([s]) => s)")
+    assert drawn.count("tiles") > 5
+    assert likeness(blended, true) > 40  # dB at one place; 53 in the mean over all
+
+
+def likeness(a, b):
+    """Peak signal-to-noise ratio of two looks, in dB."""
+    one, two = (pixels(look) for look in (a, b))
+    return 10 * np.log10(255**2 / max(1e-3, np.square(one - two).mean()))
 
 
 def test_the_map_shows_what_is_under_the_pointer_and_keeps_a_lassoed_group(visit):
     tab = visit("map", model="Digits")
-    canvas = tab.get_by_test_id("points-canvas")
+    points, canvas = tab.get_by_test_id("points-canvas"), stage(tab)
     fits_a_phone(tab)
-    x, y = middle(canvas)
+    before = looks(canvas)
+    x, y = middle(points)
     tab.mouse.move(x - 20, y - 20)
-    expect(tab.locator(".tip")).to_be_visible()
+    looks_new(canvas, before)
+    tab.mouse.move(10, 10)
+    wait_until(tab, canvas, before)
     tab.get_by_role("button", name="Lasso").click()
-    circle(tab, canvas, 120)
+    circle(tab, points, 120)
     expect(tab.get_by_text("In the lasso:")).to_be_visible()
     tab.get_by_label("Call it").fill("The *middle*")
     tab.get_by_role("button", name="Keep this group").click()
     expect(tab.get_by_role("heading", name="The *middle*:")).to_be_visible()
-    tab.mouse.click(*middle(canvas))
-    expect(tab.get_by_alt_text("The current picture")).to_be_visible()
+    tab.mouse.click(*middle(points))
+    looks_new(canvas, before)
 
 
 def zipped(name, spoil=False):
@@ -131,8 +186,8 @@ def test_a_zip_is_opened_and_a_damaged_one_leaves_what_was_open(visit):
     fits_a_phone(tab)
     bring(tab, zipped("digits", spoil=True))
     expect(tab.get_by_test_id("stAlert")).to_contain_text("hash")
-    picker = tab.get_by_test_id("stSidebar").get_by_test_id("stSelectbox")
-    expect(picker.get_by_role("combobox")).to_have_value("Digits")
+    picker = tab.get_by_role("combobox", name="Model")
+    expect(picker).to_have_value("Digits")
     bring(tab, zipped("digits"))
-    expect(picker.get_by_role("combobox")).to_have_value("Digits (yours)")
+    expect(picker).to_have_value("Digits (yours)")
     expect(tab.get_by_role("heading", name="Digits")).to_be_visible()

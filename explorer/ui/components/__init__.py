@@ -4,21 +4,19 @@ from .brush import brush
 from .curve import Series, curve
 from .film import film
 from .mount import ROUTES
-from .points import PointsValue, points
-from .sheet import sheet
-from .stage import Axis, Plane, StageValue, stage
+from .stage import Axis, Dials, Map, Plane, Rested, Sheet, stage
 
 __all__ = [
     "ROUTES",
     "Axis",
+    "Dials",
+    "Map",
     "Plane",
-    "PointsValue",
+    "Rested",
     "Series",
-    "StageValue",
+    "Sheet",
     "brush",
     "curve",
     "film",
-    "points",
-    "sheet",
     "stage",
 ]

@@ -19,11 +19,6 @@ def numbers(value: Any, count: int, largest: float) -> list[float] | None:
     return [float(v) for v in value]
 
 
-def whole(value: Any, below: int) -> int | None:
-    """A whole number from 0 to ``below`` - 1; None where it is anything else."""
-    return value if type(value) is int and 0 <= value < below else None
-
-
 def flags(text: Any, count: int) -> NDArray[np.bool_] | None:
     """``(count,)`` flags from base64 of packed bits; None where it is anything else."""
     if not isinstance(text, str) or len(text) > 2 * count + 8:

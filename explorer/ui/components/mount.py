@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from starlette.routing import Route
 from streamlit.components.v2 import component
 
 from explorer import live
+from explorer.tickets import TICKETS
 
 HERE = Path(__file__).parent
 MEDIA = {".js": "text/javascript", ".css": "text/css"}  # Windows may know .js as text/plain
@@ -92,6 +94,21 @@ def show(
     callbacks = {f"on_{state}_change": _nothing for state in states}
     result = _component(name, room)(key=key, data=live.pack(header, body), **callbacks)
     return {state: result.get(state) for state in states}
+
+
+class _Visit:
+    """One visitor's right to pictures; it ends with the session that holds it."""
+
+    def __init__(self) -> None:
+        self.ticket = TICKETS.issue()
+        weakref.finalize(self, TICKETS.revoke, self.ticket)
+
+
+def ticket() -> str:
+    """What this visitor's browser shows to the decode service."""
+    if "visit" not in st.session_state:
+        st.session_state["visit"] = _Visit()
+    return st.session_state["visit"].ticket
 
 
 def _nothing() -> None:

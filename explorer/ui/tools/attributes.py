@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import dataclass, field
 
 import numpy as np
 import streamlit as st
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from explorer import images, ops
 from explorer.atlas import Atlas
 from explorer.errors import ExplorerError, ImageError
+from explorer.ops import Array
 from explorer.shelf import Opened
 from explorer.ui import bring, cache, components, moves, show
 from explorer.ui.moves import Move
@@ -79,33 +81,53 @@ def choose(offered: list[Move], source: str) -> list[Move]:
     return [moves.holding(m, held) for m in by_name.values()]
 
 
-def dials(opened: Opened, z: NDArray[np.float32], chosen: list[Move]) -> NDArray[np.float32]:
+@dataclass
+class Turned:
+    """What has been done to one picture.
+
+    Attributes:
+        base: ``(D,)`` that the stage began with, ``rest`` what is left without its dials now:
+            another one, where a step was undone.
+        by: what each dial is at; ``start``, what those on the stage began with.
+    """
+
+    picture: int
+    base: Array
+    rest: Array
+    by: dict[str, float] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+    start: tuple[float, ...] = ()
+    revision: int = 0
+
+
+def dials(opened: Opened, z: Array, chosen: list[Move]) -> Array:
     """``(D,)``: where the picture of ``z: (D,)`` rests on the stage, a dial for each move."""
     picture = zlib.crc32(opened.key.encode() + z.tobytes())
-    turned = st.session_state.get("attributes/turned")
-    if turned is None or turned[0] != picture:
-        turned = st.session_state["attributes/turned"] = (picture, {})
-    labels = [m.label for m in chosen]
-    revision = zlib.crc32("|".join(labels).encode(), picture)
-    # what the dials start from may only change with the revision, or a hand would lose its hold
-    start = st.session_state.get("attributes/start")
-    if start is None or start[0] != revision:
-        values = [turned[1].get(label, 0.0) for label in labels]
-        start = st.session_state["attributes/start"] = (revision, values)
-    rested = components.stage(
+    turned: Turned | None = st.session_state.get("attributes/turned")
+    if turned is None or turned.picture != picture:
+        turned = st.session_state["attributes/turned"] = Turned(picture, z, z)
+    labels = tuple(m.label for m in chosen)
+    if turned.labels != labels:
+        # where the dials begin may only change with the revision, or a hand would lose its hold
+        turned.labels, turned.base = labels, turned.rest
+        turned.start = tuple(turned.by.get(label, 0.0) for label in labels)
+        turned.revision = zlib.crc32("|".join(labels).encode(), picture ^ turned.revision)
+    directions = np.stack([m.direction for m in chosen])
+    found = components.stage(
         "attributes/stage",
         opened=opened,
-        origin=z,
-        axes=[components.Axis(m.label, m.direction, m.low, m.high) for m in chosen],
-        plane=None,
-        values=start[1],
-        revision=revision,
+        origin=turned.base,
+        surface=components.Dials(
+            [components.Axis(m.label, m.direction, m.low, m.high) for m in chosen],
+            values=turned.start,
+        ),
+        revision=turned.revision,
     )
-    if rested is not None:
-        turned[1].update(zip(labels, rested.values.tolist(), strict=True))
-        return rested.z
-    by = np.array(start[1], np.float32)
-    return ops.moved(z, np.stack([m.direction for m in chosen]), by)
+    if found.z is None:
+        return ops.moved(turned.base, directions, np.array(turned.start, np.float32))
+    turned.by.update(zip(labels, found.values.tolist(), strict=True))
+    turned.rest = ops.moved(found.z, directions, -found.values)
+    return found.z
 
 
 def grid(opened: Opened, z: NDArray[np.float32], chosen: list[Move]) -> None:
@@ -138,9 +160,6 @@ def keep(bench: Workbench, z: NDArray[np.float32]) -> None:
 def show_page() -> None:
     bench = workbench()
     opened = bench.opened
-    show.heading(
-        "Attributes", "Turn a dial: the picture changes in that, and as little else as may be."
-    )
     known = opened.atlas
     if known is None:
         raise ExplorerError(

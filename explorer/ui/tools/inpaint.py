@@ -168,7 +168,6 @@ MOST = (
 
 def show_page() -> None:
     opened = workbench().opened
-    show.heading("Inpaint", "Paint over a part of the picture, and the model fills it in.")
     stage, controls = st.columns([3, 2], gap="large")
     with controls:
         x = torch.from_numpy(bring.one("inpaint", opened).x)

@@ -1,4 +1,4 @@
-"""W5: every known picture as a point on a map, decoded under the pointer, picked and lassoed."""
+"""W5: every known picture as a point on a map, seen under the pointer, picked and lassoed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from explorer.atlas import Atlas
 from explorer.shelf import Opened
 from explorer.ui import cache, show, wander
-from explorer.ui.components import PointsValue, points
+from explorer.ui.components import Map, Rested, stage
 from explorer.ui.menu import PAGES
 from explorer.ui.state import Workbench, remembered, workbench
 
@@ -30,74 +30,51 @@ STRIP = 9  # members shown of a group
 def show_page() -> None:
     bench = workbench()
     opened = bench.opened
-    show.heading(
-        "Map", "Where every picture lies. Hover to see one, click to take it, lasso a group."
-    )
     known = opened.atlas
     if known is None or not known.maps:
         st.info(
             f"{opened.card.name} came without an atlas, so there is no map of it. Models that are "
-            "trained here get one when they are done; choose another in the sidebar."
+            "trained here get one when they are done; choose another model."
         )
         return
 
-    left, right = st.columns([3, 2], gap="large")
-    names = [name for name in MAPS if name in known.maps]
-    with right:
+    above, names = st.container(), [name for name in MAPS if name in known.maps]
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         name = st.segmented_control(
             "Map", names, format_func=MAPS.__getitem__, required=True, default=names[0],
             key="map/map", help=TERMS, **remembered(),
         )  # fmt: skip
-        st.caption(WORDS[name])
         colours = wander.colours(opened)
-        by = st.selectbox("Colour", list(colours), key="map/colour", **remembered())
-    with left:
-        chosen = points(
-            "map/points",
-            known.maps[name],
+        by = st.selectbox("Colour", list(colours), key="map/colour", width=220, **remembered())
+        st.page_link(PAGES[0].script, label="Open in Play", icon=PAGES[0].icon)
+    with above:
+        found = stage(
+            "map/stage",
             opened=opened,
-            map_name=name,
-            colour=colours[by].values,
-            names=colours[by].names,
-            title=by,
+            origin=bench.begin("map/stage", cache.at_home(opened)),
+            surface=Map(name, known.maps[name], colours[by].values, colours[by].names, by),
+            revision=bench.revision,
         )
-        st.caption(
-            f"{len(known.latents):,} pictures that the model never trained on. None of them is "
-            "stored: what you see is the model's own drawing of each."
-        )
-
-    take(bench, known, name, chosen)
-    with right:
-        if bench.z is not None:
-            show.picture(cache.pixels(opened, bench.z[None])[0], "The current picture", 240)
-            show.typical(wander.typical(opened, bench.z))
-            st.page_link(PAGES[0].script, label="Open in Play", icon=PAGES[0].icon)
-    groups(bench, opened, known, chosen)
+    if found.z is not None:
+        bench.z = found.z
+    st.caption(
+        f"{WORDS[name]} Here are {len(known.latents):,} pictures that the model never trained on. "
+        "None of them is stored: what you see is the model's own drawing of each."
+    )
+    groups(bench, opened, known, found)
 
 
-def take(bench: Workbench, known: Atlas, name: str, chosen: PointsValue) -> None:
-    """A click on a point, or on the ground, is taken once."""
-    click = (bench.key, name, chosen.picked, chosen.ground)
-    if click[2:] == (None, None) or st.session_state.get("map/last") == click:
-        return
-    st.session_state["map/last"] = click
-    if chosen.picked is not None:
-        bench.move(known.latents[chosen.picked])
-    else:
-        bench.move(known.at(name, np.array([chosen.ground], np.float32))[0])
-
-
-def groups(bench: Workbench, opened: Opened, known: Atlas, chosen: PointsValue) -> None:
+def groups(bench: Workbench, opened: Opened, known: Atlas, found: Rested) -> None:
     """The lassoed group, to be named and kept, and those that were."""
-    if chosen.selection is not None:
-        count = int(chosen.selection.sum())
+    if found.lasso is not None:
+        count = int(found.lasso.sum())
         st.markdown(f"#### In the lasso: {count:,}")
-        members(opened, known, chosen.selection)
+        members(opened, known, found.lasso)
         with st.form("map/keep", border=False, clear_on_submit=True):
             with st.container(horizontal=True, vertical_alignment="bottom"):
                 title = st.text_input("Call it", placeholder="Round ones", max_chars=40, width=260)
                 if st.form_submit_button("Keep this group") and title.strip():
-                    bench.groups[title.strip()] = chosen.selection
+                    bench.groups[title.strip()] = found.lasso
     for title, flags in list(bench.groups.items()):
         st.markdown(f"#### {show.plain(title)}: {int(flags.sum()):,}")
         members(opened, known, flags)

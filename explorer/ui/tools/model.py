@@ -22,15 +22,15 @@ def show_page() -> None:
     if bench.key is not None:
         card(bench, bench.opened)
     else:
-        show.heading("Card", "No model is open yet.")
-    st.markdown("### Open another model")
+        st.markdown("### Open another model")
     opening.another()
 
 
 def card(bench: Workbench, opened: Opened) -> None:
     """All that the model says of itself, and what can be seen of it."""
     said = opened.card
-    show.heading(said.title or said.name, said.notes.get("shows", "A model that draws pictures."))
+    st.markdown(f"### {show.plain(said.title or said.name)}")
+    st.caption(show.plain(said.notes.get("shows", "A model that draws pictures.")))
     left, right = st.columns([3, 2], gap="large")
     with left:
         drawn = cache.pixels(opened, wander.world(opened, 1, SAMPLES))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from explorer import images, ops
 from explorer.ops import Array
 from explorer.shelf import Opened
-from explorer.ui import bring, cache, components, show
+from explorer.ui import bring, cache, components
 from explorer.ui.state import remembered, workbench
 
 FINE = 24  # pictures on each leg that measure how fast it changes
@@ -123,7 +123,6 @@ def square(opened: Opened, points: Array) -> None:
 
 def show_page() -> None:
     opened = workbench().opened
-    show.heading("Morph", "Bring two pictures, or up to four, and watch one become the other.")
     stage, controls = st.columns([3, 2], gap="large")
 
     with controls:

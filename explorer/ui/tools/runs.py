@@ -18,7 +18,6 @@ FEW, LIST = 3, 190  # runs that are listed in full; pixels of a longer list
 
 
 def show_page() -> None:
-    show.heading("Runs", "What is being learned, and what has been.")
     picture, controls = st.columns([3, 2], gap="large")
     with controls:
         run = choose()

@@ -22,7 +22,6 @@ MINE = "My own"
 
 
 def show_page() -> None:
-    show.heading("Train", "Choose pictures, press Train, and watch a model learn them.")
     picture, controls = st.columns([3, 2], gap="large")
     offered = sources.offered()
     with controls:

@@ -16,14 +16,26 @@ export const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
 export const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
-/** Calls f once things have been quiet for `ms`, unless it is cancelled. */
+/** Calls f once things have been quiet for `ms`, unless it is cancelled; `flush` calls it at once. */
 export function later(f, ms) {
   let timer = null;
+  const run = () => {
+    timer = null;
+    f();
+  };
   const call = () => {
     clearTimeout(timer);
-    timer = setTimeout(f, ms);
+    timer = setTimeout(run, ms);
   };
-  call.cancel = () => clearTimeout(timer);
+  call.cancel = () => {
+    clearTimeout(timer);
+    timer = null;
+  };
+  call.flush = () => {
+    if (timer === null) return;
+    clearTimeout(timer);
+    run();
+  };
   return call;
 }
 

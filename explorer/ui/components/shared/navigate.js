@@ -7,8 +7,10 @@ const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDo
 
 /**
  * Calls, with positions in pixels of the element:
- *   pan(dx, dy)  zoom(factor, x, y)  tap(x, y)  hover(x, y)  leave()
- * and claim(x, y, event), which may return { move(x, y), end() } to have a drag for itself.
+ *   pan(dx, dy)  zoom(factor, x, y)  tap(x, y)  hover(x, y, event)  leave()
+ *   step(dx, dy, far, event)  home(event)  enter()
+ * and claim(x, y, event), which may return { move(x, y, event), end(given_up) } to have a drag for
+ * itself; it is given up when a second finger comes. The middle button always pans.
  */
 export function navigate(element, on) {
   const pointers = new Map(); // id -> [x, y]
@@ -29,7 +31,7 @@ export function navigate(element, on) {
   };
 
   element.addEventListener("pointerdown", (event) => {
-    if (event.button !== 0) return;
+    if (event.button > 1) return;
     const here = at(event);
     pointers.set(event.pointerId, here);
     try {
@@ -39,9 +41,9 @@ export function navigate(element, on) {
     }
     if (pointers.size === 1) {
       travelled = 0;
-      claimed = on.claim?.(...here, event) ?? null;
+      claimed = (event.button === 0 && on.claim?.(...here, event)) || null;
     } else if (claimed) {
-      claimed.end();
+      claimed.end(true);
       claimed = null;
     }
   });
@@ -50,20 +52,20 @@ export function navigate(element, on) {
     const here = at(event);
     const last = pointers.get(event.pointerId);
     if (!last) {
-      on.hover?.(...here);
+      on.hover?.(...here, event);
       return;
     }
     const before = [...pointers.values()];
     pointers.set(event.pointerId, here);
     travelled += Math.hypot(here[0] - last[0], here[1] - last[1]);
-    if (claimed) claimed.move(...here);
+    if (claimed) claimed.move(...here, event);
     else if (pointers.size === 2) pinch(before, [...pointers.values()]);
     else if (travelled > STILL) on.pan(here[0] - last[0], here[1] - last[1]);
   });
 
   const finish = (event) => {
     if (!pointers.delete(event.pointerId) || pointers.size) return;
-    if (claimed) claimed.end();
+    if (claimed) claimed.end(event.type === "pointercancel");
     else if (event.type === "pointerup" && travelled <= STILL) on.tap?.(...at(event));
     claimed = null;
   };
@@ -85,7 +87,8 @@ export function navigate(element, on) {
   element.addEventListener("keydown", (event) => {
     const middle = [element.clientWidth / 2, element.clientHeight / 2];
     const step = KEYS[event.key];
-    if (step) on.step(...step, event.shiftKey);
+    if (step) on.step(...step, event.shiftKey, event);
+    else if (event.key === "Home") on.home(event);
     else if (event.key === "+" || event.key === "=") on.zoom(1.3, ...middle);
     else if (event.key === "-") on.zoom(1 / 1.3, ...middle);
     else if (event.key === "Enter" || event.key === " ") on.enter();

@@ -34,6 +34,15 @@ export function place(context, source, x, y, width, height, pixelated) {
   context.drawImage(source, x + (width - w) / 2, y + (height - h) / 2, w, h);
 }
 
+/** A small copy of what a canvas shows. */
+export function thumbnail(canvas, side = 56) {
+  const small = document.createElement("canvas");
+  small.width = small.height = side * Math.ceil(devicePixelRatio);
+  const pixelated = canvas.style.imageRendering === "pixelated";
+  place(small.getContext("2d"), canvas, 0, 0, small.width, small.height, pixelated);
+  return small;
+}
+
 /** A canvas in a square frame that shows one picture after another and never changes its place. */
 export class Screen {
   constructor(frame, canvas) {
@@ -44,6 +53,9 @@ export class Screen {
 
   /** Tells the shape of the pictures to come: { height, width, pixelated }. */
   expect(spec) {
+    const { height, width, pixelated } = this.spec ?? {};
+    // a canvas that is given a size forgets its picture
+    if (height === spec.height && width === spec.width && pixelated === spec.pixelated) return;
     this.spec = spec;
     const scale = spec.pixelated ? 1 : SMOOTH;
     this.canvas.width = spec.width * scale;

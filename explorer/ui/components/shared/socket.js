@@ -1,13 +1,16 @@
 // The connection to the decode service (explorer/live.py).
 //
-// `ask` is for what a person waits to see: while an answer is under way only the newest question is
-// kept. `batch` is for what may come later: it goes out when nothing else is under way. A lost
-// connection comes back by itself, and the last question is asked again.
+// `ask` is for what a person waits to see: only the newest question is kept while the line is full.
+// `batch` is for what may come later: it goes out when nothing is asked. A lost connection comes
+// back by itself, and the last question is asked again.
 
 import { unpack } from "./bytes.js";
 
-const PATIENCE = 8000; // ms before a question counts as lost; the first one may wait for torch
+const PATIENCE = 8000; // ms before a question counts as lost
 const LONGEST_PAUSE = 5000; // ms between two attempts to connect
+const FRAME = 16; // ms: as many questions are under way as frames fit into the line's delay
+const MOST = 8; // questions under way
+const REMEMBERED = 8; // answers that tell how long the line is
 
 export class Decoder {
   /**
@@ -17,12 +20,21 @@ export class Decoder {
   constructor(onanswer, onstate = () => {}) {
     Object.assign(this, { onanswer, onstate });
     this.stamp = 0;
-    this.flying = new Map(); // stamp -> { at, note, done }: note for a question, done for a batch
+    this.asked = new Map(); // stamp -> { at, note }
+    this.running = new Map(); // stamp -> done, of batches
     this.wish = null;
     this.last = null;
     this.batches = [];
-    this.window = 1;
+    this.delays = [];
     this.pause = 250;
+  }
+
+  /** Connects with the ticket of this visit; with another one, once more. */
+  enter(ticket) {
+    if (ticket === this.ticket) return;
+    this.ticket = ticket;
+    clearTimeout(this.timer);
+    this.socket?.close();
     this.connect();
   }
 
@@ -32,51 +44,64 @@ export class Decoder {
     this.pump();
   }
 
-  /** Resolves to { header, pixels }, or to null where something newer went first. */
-  batch(question) {
+  /**
+   * Resolves to { header, pixels }, or to null where it could not be had: something newer went first,
+   * unless it is to be `kept`.
+   */
+  batch(question, kept = false) {
     return new Promise((done) => {
-      this.batches.push({ question, done });
+      this.batches.push({ question, done, kept });
       this.pump();
     });
   }
 
-  /** Gives up the batches that have not gone out. */
+  /** Gives up the batches that have not gone out and need not be kept. */
   clearBatches() {
-    for (const { done } of this.batches.splice(0)) done(null);
+    const kept = this.batches.filter((batch) => batch.kept);
+    for (const { done, kept } of this.batches.splice(0)) if (!kept) done(null);
+    this.batches.push(...kept);
   }
 
-  /** Whether a newer question waits for the one under way. */
+  /** Whether a newer question waits for those under way. */
   get queued() {
     return this.wish !== null;
   }
 
   /** Whether a batch is under way or waits to be. */
   get batching() {
-    return this.batches.length > 0 || [...this.flying.values()].some(({ done }) => done);
+    return this.batches.length > 0 || this.running.size > 0;
+  }
+
+  /** Questions that may be under way: on a long line more, or frames would wait for the line. */
+  get window() {
+    return Math.min(MOST, 1 + Math.floor(Math.min(...this.delays, MOST * FRAME) / FRAME));
   }
 
   close() {
     this.closed = true;
     clearTimeout(this.timer);
-    this.socket.close();
-    this.forget();
-    this.clearBatches();
+    this.socket?.close();
+    this.abandon();
+    for (const { done } of this.batches.splice(0)) done(null);
   }
 
   connect() {
     const url = new URL("/api/decode", location.href);
     url.protocol = url.protocol.replace("http", "ws");
-    this.socket = new WebSocket(url);
-    this.socket.binaryType = "arraybuffer";
-    this.socket.onopen = () => {
+    url.searchParams.set("ticket", this.ticket);
+    const socket = (this.socket = new WebSocket(url));
+    socket.binaryType = "arraybuffer";
+    socket.onopen = () => {
       this.pause = 250;
+      this.delays = [0]; // one at a time until the line is known
       this.onstate("open");
       this.wish ??= this.last;
       this.pump();
     };
-    this.socket.onmessage = ({ data }) => this.receive(unpack(data));
-    this.socket.onclose = () => {
-      this.forget();
+    socket.onmessage = ({ data }) => this.receive(unpack(data));
+    socket.onclose = () => {
+      if (socket !== this.socket) return;
+      this.abandon();
       if (this.closed) return;
       this.onstate("lost");
       this.timer = setTimeout(() => this.connect(), this.pause);
@@ -85,45 +110,45 @@ export class Decoder {
   }
 
   pump() {
-    if (this.socket.readyState !== WebSocket.OPEN) return;
+    if (this.socket?.readyState !== WebSocket.OPEN) return;
     const now = performance.now();
-    for (const [stamp, { at }] of this.flying) if (now - at > PATIENCE) this.forget(stamp);
-    if (this.wish && this.flying.size < this.window) {
+    for (const [stamp, { at }] of this.asked) if (now - at > PATIENCE) this.asked.delete(stamp);
+    if (this.wish && this.asked.size < this.window) {
       const { question, note } = this.wish;
       this.wish = null;
-      this.post(question, { note });
-    } else if (!this.wish && !this.flying.size && this.batches.length) {
+      this.asked.set(this.post(question), { at: now, note });
+    } else if (!this.wish && !this.asked.size && !this.running.size && this.batches.length) {
       const { question, done } = this.batches.shift();
-      this.post(question, { done });
+      this.running.set(this.post({ ...question, batch: true }), done);
     }
   }
 
-  post(question, entry) {
-    const stamp = ++this.stamp;
-    this.flying.set(stamp, { at: performance.now(), ...entry });
-    this.socket.send(JSON.stringify({ stamp, ...question }));
+  post(question) {
+    this.socket.send(JSON.stringify({ stamp: ++this.stamp, ...question }));
+    return this.stamp;
   }
 
   receive({ header, body: pixels }) {
-    const entry = this.flying.get(header.stamp);
-    this.flying.delete(header.stamp);
-    this.forget(header.stamp); // the server answers in order: earlier ones were passed over
-    if (entry) {
-      // over a slow line one question at a time would halve the frames: keep a few under way
-      const line = performance.now() - entry.at - (header.ms ?? 0);
-      this.window = 1 + Math.min(3, Math.floor(line / 30));
-      if (entry.done) entry.done(header.error ? null : { header, pixels });
-      else this.onanswer({ header, pixels, note: entry.note, stamp: header.stamp, requested_at: entry.at });
+    const { stamp } = header;
+    const done = this.running.get(stamp);
+    const entry = this.asked.get(stamp);
+    if (done) {
+      this.running.delete(stamp);
+      done(header.error ? null : { header, pixels });
+    } else if (entry) {
+      // questions are answered in order: earlier ones were passed over
+      for (const key of this.asked.keys()) if (key <= stamp) this.asked.delete(key);
+      this.delays.push(performance.now() - entry.at - (header.ms ?? 0));
+      if (this.delays.length > REMEMBERED) this.delays.shift();
+      this.onanswer({ header, pixels, note: entry.note, stamp, requested_at: entry.at });
     }
     this.pump();
   }
 
-  /** Lets go of every question up to a stamp. */
-  forget(stamp = Infinity) {
-    for (const [key, entry] of this.flying) {
-      if (key > stamp) continue;
-      this.flying.delete(key);
-      entry.done?.(null);
-    }
+  /** Nothing that was under way will be answered. */
+  abandon() {
+    this.asked.clear();
+    for (const done of this.running.values()) done(null);
+    this.running.clear();
   }
 }

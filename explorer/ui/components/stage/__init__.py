@@ -1,9 +1,13 @@
-"""The stage: a picture that follows the finger over an endless plane and along a few dials."""
+"""The stage: a picture that follows the finger, and beside it a surface to move on.
+
+The browser knows where the picture is; Python hears of it once, when it rests.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,14 +15,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from explorer.shelf import Opened
 
-from ..checks import numbers
-from ..mount import show
+from ..checks import flags, numbers
+from ..mount import show, ticket
 from ..pictures import spec_of
-from .plane import CORNERS, Plane
 
-__all__ = ["Axis", "Plane", "StageValue", "stage"]
+__all__ = ["Axis", "Dials", "Map", "Plane", "Rested", "Sheet", "Surface", "stage"]
 
-FARTHEST = 1e7  # a place beyond it would lose its digits
+FARTHEST = 1e3  # no latent of ours comes near it
+CORNERS = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,18 +30,118 @@ class Axis:
     """A dial: what it is called, where in latent space it leads, and how far it may go."""
 
     label: str
-    direction: ArrayLike  # (D,) array or tensor
+    direction: ArrayLike  # (D,)
     low: float = -3.0
     high: float = 3.0
 
 
 @dataclass(frozen=True, eq=False)
-class StageValue:
-    """Where the stage came to rest: latent ``(D,)``, dials ``(K,)``, place on the plane."""
+class Plane:
+    """An endless plane: latents ``(256, D)`` at the points of a lattice, blended between them.
 
-    z: NDArray[np.float32]
-    values: NDArray[np.float32]
-    place: tuple[float, float]
+    ``seed`` says which of them lies where.
+    """
+
+    corners: NDArray[np.float32]
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Dials:
+    """Dials, and a plane under the picture; without one the picture moves the first two dials.
+
+    Attributes:
+        values: ``(K,)`` where the dials begin; at nought if None.
+    """
+
+    axes: Sequence[Axis]
+    plane: Plane | None = None
+    values: Sequence[float] | None = None
+
+    name = "dials"
+
+    def header(self) -> dict[str, Any]:
+        axes = [dict(label=a.label, low=float(a.low), high=float(a.high)) for a in self.axes]
+        values = [0.0] * len(axes) if self.values is None else [float(v) for v in self.values]
+        return dict(axes=axes, values=values, seed=None if self.plane is None else self.plane.seed)
+
+    def arrays(self) -> list[NDArray[Any]]:
+        directions = [_row(axis.direction) for axis in self.axes]
+        return directions if self.plane is None else [*directions, _row(self.plane.corners)]
+
+
+@dataclass(frozen=True, eq=False)
+class Sheet:
+    """A sheet of pictures at ``centre + x u + y v``, x and y a standard normal's quantiles.
+
+    Cells hold equal probability, and the first view the central ``span`` of it.
+    """
+
+    centre: ArrayLike
+    u: ArrayLike
+    v: ArrayLike
+    u_label: str
+    v_label: str
+    span: float = 0.98
+
+    name = "sheet"
+
+    def header(self) -> dict[str, Any]:
+        return dict(u_label=self.u_label, v_label=self.v_label, span=self.span)
+
+    def arrays(self) -> list[NDArray[Any]]:
+        return [_row(self.u), _row(self.v), _row(self.centre)]
+
+
+@dataclass(frozen=True, eq=False)
+class Map:
+    """Known pictures as points ``xy: (N, 2)``, the atlas's map called ``of``, every one of them.
+
+    With ``names``, ``colour: (N,)`` holds the number of each point's name, -1 for none; without,
+    it is a measure called ``title``, NaN where unknown.
+    """
+
+    of: str
+    xy: ArrayLike
+    colour: ArrayLike
+    names: Sequence[str] | None = None
+    title: str = ""
+
+    name = "map"
+
+    def header(self) -> dict[str, Any]:
+        names = None if self.names is None else [str(name) for name in self.names]
+        n = len(np.asarray(self.xy))
+        return dict(map=self.of, n=n, names=names, title=self.title, id=self.identity)
+
+    def arrays(self) -> list[NDArray[Any]]:
+        places, shade = _row(self.xy), np.asarray(self.colour)
+        if 2 * shade.size != places.size:
+            raise ValueError(f"{shade.size} colours for {places.size // 2} points")
+        return [places, shade.astype(np.float32 if self.names is None else np.int32)]
+
+    @property
+    def identity(self) -> str:
+        """Tells one map from another."""
+        return hashlib.blake2b(_row(self.xy).tobytes(), digest_size=8).hexdigest()
+
+
+Surface = Dials | Sheet | Map
+
+
+@dataclass(frozen=True, eq=False)
+class Rested:
+    """Where things came to rest since the stage's revision.
+
+    Attributes:
+        z: ``(D,)``, the latent of the picture; None while nobody has moved it.
+        values: ``(K,)`` of the dials.
+        lasso: ``(N,)`` flags of the points in the map's lasso, or None.
+    """
+
+    z: NDArray[np.float32] | None = None
+    values: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
+    lasso: NDArray[np.bool_] | None = None
 
 
 def stage(
@@ -45,62 +149,70 @@ def stage(
     *,
     opened: Opened,
     origin: ArrayLike,
-    axes: Sequence[Axis],
-    plane: Plane | None,
-    values: Sequence[float] | None = None,
-    place: tuple[float, float] = (0.0, 0.0),
+    surface: Surface,
     y: int | None = None,
-    caption: str | None = None,
+    captions: Sequence[str] = (),
+    drift: bool = False,
     revision: int = 0,
-) -> StageValue | None:
-    """Where it came to rest since ``revision``, None while nobody has moved it.
+) -> Rested:
+    """Shows the picture of ``origin: (D,)`` and lets it be moved; where it came to rest.
 
-    z is the plane's latent at ``place``, or ``origin: (D,)`` where there is no plane, and the
-    dials' directions added to it. It starts at ``values`` and ``place``; a new revision moves it
-    there again. While nobody touches it, and without ``values``, it drifts by itself.
+    A new revision, and nothing else, takes the picture to ``origin`` again. ``captions`` stand on
+    it, one after the other, until somebody takes hold; with ``drift`` it moves until then, and
+    again after a minute without a touch.
     """
-    start = np.asarray(origin, np.float32).reshape(-1)
-    directions = np.array([np.asarray(a.direction, np.float32) for a in axes], np.float32)
-    directions = directions.reshape(len(axes), len(start))
+    start = _row(origin)
     header = dict(
         model=opened.key,
+        generation=opened.generation,
         name=opened.card.title or opened.card.name,
+        ticket=ticket(),
         spec=spec_of(opened),
         size=len(start),
-        axes=[dict(label=a.label, low=float(a.low), high=float(a.high)) for a in axes],
-        values=[float(v) for v in values] if values is not None else [0.0] * len(axes),
-        place=list(place),
-        home=list(place),
-        seed=None if plane is None else int(plane.seed),
+        surface=surface.name,
         y=y,
-        caption=caption,
-        drift=values is None,
+        captions=list(captions),
+        drift=drift,
         revision=revision,
+        **surface.header(),
     )
-    arrays = [start, directions]
-    if plane is not None:
-        arrays.append(np.ascontiguousarray(plane.corners, np.float32).reshape(CORNERS, len(start)))
-    states = show("stage", key, header, *arrays, states=("value",), room=ROOM)
-    found = None if states is None else rested(states["value"], axes, opened.key, revision)
-    if found is None:
-        return None
-    turned, where = found
-    z = (start if plane is None else plane.at(where)) + turned @ directions
-    return StageValue(z.astype(np.float32), turned, where)
+    states = show(
+        "stage", key, header, start, *surface.arrays(), states=("rested", "lasso"), room=ROOM
+    )
+    if states is None:
+        return Rested()
+    found = rested(states["rested"], opened.key, revision, len(start), surface)
+    z, values = (None, Rested().values) if found is None else found
+    return Rested(z, values, lassoed(states["lasso"], surface))
 
 
-ROOM = "max-width: 36rem; aspect-ratio: 0.9"
+ROOM = "max-width: 42rem; aspect-ratio: 0.9"
 
 
 def rested(
-    sent: Any, axes: Sequence[Axis], model: str, revision: int
-) -> tuple[NDArray[np.float32], tuple[float, float]] | None:
-    """Dials ``(K,)`` and place in what a browser sent; None where they are not for this stage."""
+    sent: Any, model: str, revision: int, size: int, surface: Surface
+) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+    """``(D,)`` latent and ``(K,)`` dials in what a browser sent; None where it is not of this."""
     if not isinstance(sent, dict) or sent.get("model") != model:
         return None
+    axes = surface.axes if isinstance(surface, Dials) else ()
+    z = numbers(sent.get("z"), size, FARTHEST)
     values = numbers(sent.get("values"), len(axes), FARTHEST)
-    place = numbers(sent.get("place"), 2, FARTHEST)
-    if sent.get("revision") != revision or values is None or place is None:
+    if sent.get("revision") != revision or z is None or values is None:
         return None
-    low, high = [a.low for a in axes], [a.high for a in axes]
-    return np.clip(values, low, high).astype(np.float32), (place[0], place[1])
+    turned = np.clip(values, [a.low for a in axes], [a.high for a in axes])
+    return np.array(z, np.float32), turned.astype(np.float32)
+
+
+def lassoed(sent: Any, surface: Surface) -> NDArray[np.bool_] | None:
+    """``(N,)`` flags in what a browser sent; None where there are none, or not of this map."""
+    if not isinstance(surface, Map) or not isinstance(sent, dict):
+        return None
+    if sent.get("id") != surface.identity:
+        return None
+    return flags(sent.get("bits"), len(np.asarray(surface.xy)))
+
+
+def _row(values: ArrayLike) -> NDArray[np.float32]:
+    """All of ``values``, one after the other."""
+    return np.ascontiguousarray(values, np.float32).reshape(-1)

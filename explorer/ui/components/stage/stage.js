@@ -1,259 +1,279 @@
-// The stage: a picture that follows the finger.
+// The stage: one picture, large and always in the same place, that follows whatever is moved.
 //
-// Dragging the picture moves along an endless plane (or along the first two dials where there is no
-// plane); each dial adds its direction. The picture is asked for while things move; Python hears of
-// it once, when they rest.
+// Beside it stands a surface to move on: dials, a sheet of pictures, or a map. A surface moves the
+// latent (`move`, then `commit` when it is meant), or has something looked at for a while (`peek`),
+// after which what was there comes back. Python hears of it once, when things rest.
 
 import { reader } from "../shared/bytes.js";
 import { calm, follow, h, later } from "../shared/dom.js";
 import { mount } from "../shared/mount.js";
-import { Screen } from "../shared/paint.js";
+import { Screen, thumbnail } from "../shared/paint.js";
 import { Decoder } from "../shared/socket.js";
-import { filled, inWords } from "../shared/typical.js";
-import { Dial, TILES } from "./dial.js";
-import { Plane } from "./plane.js";
+import { Tiles } from "../shared/tiles.js";
+import { Dials } from "./dials.js";
+import { Drift } from "./drift.js";
+import { Gauge } from "./gauge.js";
+import { Past } from "./past.js";
+import { PointMap } from "./map.js";
+import { Sheet } from "./sheet.js";
 
-const CELL = 320; // pixels of drag from one corner of the plane to the next
-const REST = 350; // ms without a change before neighbours are asked for
+const SURFACES = { dials: Dials, sheet: Sheet, map: PointMap };
+const REST = 350; // ms without a change before things count as at rest
 const PATIENCE = 800; // ms without a first picture before that is explained
 const READ = 100; // ms between two words: read, not flickered
-const DRIFT = { speed: 0.1, every: 33, enough: 90_000 }; // cells per second, ms per frame, ms in all
-const GLIDE = 700; // ms of a surprise
+const GLIDE = 700; // ms from one picture to another
+const CAPTION = 7000; // ms that a caption stays
+const UNUSUAL = 0.15; // as much of what is known is less likely: nothing to mend
+const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+
+const rounded = (z) => Array.from(z, (value) => Math.round(value * 1e5) / 1e5);
+
+let met = false; // whether somebody has taken hold of a stage in this tab
 
 class Stage {
   constructor(element) {
     this.canvas = h("canvas", { role: "img", "data-testid": "stage-canvas" });
     this.caption = h("div", { class: "chip caption" });
     this.status = h("div", { class: "chip status", role: "status" });
-    this.frame = h(
-      "div",
-      { class: "frame", tabindex: 0, role: "group", "aria-label": "Drag the picture, or use the arrow keys" },
-      this.canvas,
-      this.caption,
-      this.status,
-    );
-    this.meter = h("span", { class: "meter" }, h("span"));
-    this.word = h("span", { class: "word" });
-    this.gauge = h("div", { class: "gauge", hidden: true }, this.meter, this.word);
+    this.frame = h("div", { class: "frame", role: "group" }, this.canvas, this.caption, this.status);
+    this.gauge = new Gauge();
     this.speed = h("span", { class: "faint speed", title: "From your hand to the screen" });
-    this.dials = h("div", { class: "dials" });
-    const surprise = h("button", { type: "button", class: "main", onclick: () => this.surprise() }, "Surprise me");
-    const reset = h("button", { type: "button", onclick: () => this.reset() }, "Reset");
-    const bar = h("div", { class: "bar" }, this.gauge, this.speed, h("div", { class: "buttons" }, surprise, reset));
-    element.append(h("div", { class: "stage" }, h("div", { class: "view" }, this.frame, bar), this.dials));
+    const mend = "Moves the picture towards others until it is no longer unusual";
+    this.snapButton = h("button", { type: "button", title: mend, onclick: () => this.snap() }, "Make it typical");
+    this.past = new Past((z) => this.jump(z));
+    this.buttons = h("div", { class: "buttons" });
+    const bar = h("div", { class: "bar" }, this.gauge.element, this.speed, this.buttons);
+    this.side = h("div", { class: "side" });
+    const past = h("div", { class: "history" }, this.past.button, this.past.element);
+    this.root = h("div", { class: "stage" }, h("div", { class: "view" }, this.frame, bar, past), this.side);
+    element.append(this.root);
 
     this.screen = new Screen(this.frame, this.canvas);
     this.decoder = new Decoder((answer) => this.draw(answer), (state) => this.connection(state));
-    this.rest = later(() => this.neighbours(), REST);
+    this.drift = new Drift(this);
+    this.restSoon = later(() => this.settle(), REST);
     this.commitSoon = later(() => this.commit(), REST);
     this.patience = setTimeout(() => this.excuse(), PATIENCE);
-    this.dragging();
-    this.frame.addEventListener("keydown", (event) => this.key(event));
+    this.hands();
   }
 
   // -- what Python says
 
   update({ header, body }) {
     const take = reader(body);
-    const origin = take(Float32Array, header.size);
-    const directions = header.axes.map(() => take(Float32Array, header.size));
-    this.plane = header.seed === null ? null : new Plane(take(Float32Array, 256 * header.size), header.seed);
-    const moved = this.header?.model !== header.model || this.header?.revision !== header.revision;
-    const kept = this.axes?.map(({ value }) => value);
-    Object.assign(this, { header, origin, directions });
-    this.build(header.axes);
-    if (moved || !kept || kept.length !== this.axes.length) {
-      this.place = [...header.place];
-      header.values.forEach((value, k) => this.axes[k].set(value));
-    } else {
-      kept.forEach((value, k) => this.axes[k].set(value));
-    }
+    const before = this.header;
+    const fresh = before?.model !== header.model || before?.revision !== header.revision;
+    this.header = header;
+    if (before?.surface !== header.surface) this.furnish(header.surface);
     this.screen.expect(header.spec);
-    this.caption.textContent = header.caption ?? "";
-    this.caption.hidden = this.touched;
-    this.stop();
-    this.wish(performance.now(), "open");
-    if (header.drift && !this.touched && !calm()) this.drift();
+    this.decoder.enter(header.ticket);
+    if (before?.model !== header.model) {
+      this.past.open(header.model);
+      this.tile();
+    }
+    const origin = take(Float32Array, header.size);
+    const z = this.surface.update(header, take, origin, fresh);
+    if (fresh) {
+      this.halt();
+      this.z = Array.from(z);
+      if (!met) this.say(header.captions);
+    }
+    if (!this.preview) this.wish(performance.now(), "open");
+    if (fresh && !met) this.drift.begin();
   }
 
-  build(axes) {
-    const handlers = {
-      onmove: (at, source) => {
-        this.touch();
-        this.wish(at, source);
-      },
-      onrest: () => this.commit(),
-      onkey: () => this.commitSoon(),
-    };
-    this.axes = axes.map((axis) => new Dial(axis, handlers));
-    this.dials.replaceChildren(...this.axes.map((dial) => dial.element));
-    this.dials.hidden = !axes.length;
+  /** Another surface beside the picture, with the buttons that go with it. */
+  furnish(name) {
+    this.surface?.close();
+    this.surface = new SURFACES[name](this);
+    const { element, buttons, movable } = this.surface;
+    this.root.dataset.surface = name;
+    this.side.replaceChildren(element);
+    this.buttons.replaceChildren(...buttons, this.snapButton);
+    this.frame.classList.toggle("movable", movable);
+    this.frame.tabIndex = movable ? 0 : -1;
+    this.frame.setAttribute("aria-label", movable ? "Drag the picture, or use the arrow keys" : "The picture");
+  }
+
+  /** One sentence after the other on a picture that nobody has touched. */
+  say(captions) {
+    clearInterval(this.saying);
+    if (!captions.length) return;
+    let k = 0;
+    const next = () => this.note(captions[k++ % captions.length]);
+    next();
+    this.saying = setInterval(next, CAPTION);
+  }
+
+  /** A model of two numbers is drawn from tiles while it moves. */
+  async tile() {
+    this.tiles = null;
+    const { model, size, generation, y } = this.header;
+    if (size !== 2 || y !== null) return;
+    const tiles = await Tiles.of(model, generation, (question) => this.decoder.batch(question, true));
+    if (this.header.generation === generation) this.tiles = tiles;
   }
 
   // -- what a hand does
 
-  dragging() {
+  hands() {
     let last = null;
     follow(this.frame, {
       start: (event) => {
-        if (!this.header) return false;
+        if (!this.header || !this.surface.movable) return false;
         this.touch();
-        this.caption.hidden = true;
         last = [event.clientX, event.clientY];
       },
       move: (event) => {
-        this.shift(event.clientX - last[0], event.clientY - last[1]);
+        const width = this.frame.clientWidth;
+        const z = this.surface.shift((event.clientX - last[0]) / width, (event.clientY - last[1]) / width);
         last = [event.clientX, event.clientY];
-        this.wish(event.timeStamp, "drag");
+        this.move(z, event.timeStamp, "drag");
       },
       end: () => this.commit(),
     });
-  }
-
-  /** Moves the picture's place by so many pixels of drag. */
-  shift(dx, dy) {
-    if (this.plane) {
-      this.place = [this.place[0] + dx / CELL, this.place[1] + dy / CELL];
-      return;
-    }
-    const width = this.frame.clientWidth;
-    [dx, -dy].forEach((d, k) => {
-      const dial = this.axes[k];
-      dial?.set(dial.value + (d / width) * (dial.high - dial.low));
+    this.frame.addEventListener("keydown", (event) => this.key(event));
+    this.root.addEventListener("focusout", () => this.commitSoon.flush()); // perhaps to leave the page
+    this.root.addEventListener("keydown", (event) => {
+      if (event.key.toLowerCase() !== "z" || !(event.ctrlKey || event.metaKey)) return;
+      event.preventDefault();
+      this.past.go(event.shiftKey ? 1 : -1);
     });
   }
 
   key(event) {
-    const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
-    if (!step || event.target !== this.frame) return;
+    if (event.target !== this.frame || !this.surface.movable) return;
+    const step = KEYS[event.key];
+    if (!step && event.key !== "Home") return;
     event.preventDefault();
     this.touch();
-    this.caption.hidden = true;
-    const pixels = event.shiftKey ? CELL : CELL / 10;
-    this.shift(step[0] * pixels, step[1] * pixels);
-    this.wish(event.timeStamp, "key");
+    const z = step ? this.surface.step(...step, event.shiftKey ? 1 : 0.1) : this.surface.home();
+    this.move(z, event.timeStamp, "key");
     this.commitSoon();
   }
 
-  surprise() {
-    const from = this.latent();
-    this.touch();
-    const random = () => 2 * Math.random() - 1;
-    if (this.plane) this.place = [random() * 1e4, random() * 1e4];
-    else this.axes.forEach((dial) => dial.set(1.2 * (random() + random() + random())));
-    this.glide(from);
-  }
-
-  reset() {
-    const from = this.latent();
-    this.touch();
-    this.place = [...this.header.home];
-    this.axes.forEach((dial) => dial.set(0));
-    this.glide(from);
-  }
-
-  /** A first touch ends the drift; every touch ends a glide. */
+  /** A hand is there: nothing moves by itself any more. */
   touch() {
-    this.touched = true;
-    this.stop();
+    met = true;
+    clearInterval(this.saying);
+    this.note("");
+    this.halt();
   }
 
-  // -- moving by itself
+  // -- moving
 
-  /** Calls frame(seconds) until it returns false, no faster than `every` ms. */
-  animate(frame, every = 0) {
-    this.stop();
-    const start = performance.now();
-    let last = -Infinity;
-    const tick = (now) => {
-      this.animation = requestAnimationFrame(tick);
-      if (now - last < every) return;
-      last = now;
-      if (frame((now - start) / 1000) === false) this.stop();
-    };
-    this.animation = requestAnimationFrame(tick);
+  /** The picture of latent `z`, from now on. */
+  move(z, event_at, cause) {
+    this.z = z;
+    this.preview = null;
+    this.wish(event_at, cause);
   }
 
-  stop() {
-    cancelAnimationFrame(this.animation);
-    this.gliding = null;
+  /** The picture of `where` ({ z }, { near } or { index }) while it is pointed at; null is the end. */
+  peek(where, event_at) {
+    if (!where && !this.preview) return;
+    this.halt();
+    this.preview = where;
+    this.wish(event_at, "peek");
   }
 
-  drift() {
-    const from = [...this.place];
-    const values = this.axes.map((dial) => dial.value);
-    this.animate((t) => {
-      const turn = 1.3 * Math.sin(t / 7);
-      if (this.plane) {
-        this.place = [from[0] + DRIFT.speed * t * 2, from[1] + DRIFT.speed * (t + 4 * turn)];
-      } else {
-        [Math.sin(t / 2), Math.sin(t / 3)].forEach((wave, k) => this.axes[k]?.set(values[k] + 1.5 * wave));
-      }
-      // the filmstrips come in between, or a slow machine would never draw them
-      if (!this.decoder.batching) this.wish(performance.now(), "drift");
-      return 1000 * t < DRIFT.enough;
-    }, DRIFT.every);
+  /** Takes what a map knows a place of. */
+  async take(where) {
+    this.touch();
+    const answer = await this.decoder.batch(this.question(where), true);
+    if (answer) this.jump(answer.header.z);
   }
 
-  /** From another latent to the present one, seen all the way; Python is told once at the end. */
-  glide(from) {
+  async snap() {
+    this.touch();
+    const answer = await this.decoder.batch({ ...this.question({ z: this.z }), snap: true }, true);
+    if (answer) this.jump(answer.header.z);
+  }
+
+  /** To a latent from elsewhere, on which the surface goes on. */
+  jump(z) {
+    this.touch();
+    const from = this.preview?.z ?? this.z;
+    this.surface.anchor(z);
+    this.glide(from, z);
+  }
+
+  /** From one picture to another, seen all the way; then it is meant. */
+  glide(from, to) {
     const arrive = () => {
-      this.wish(performance.now(), "glide");
+      this.move(to, performance.now(), "glide");
       this.commit();
     };
     if (calm()) {
       arrive();
       return;
     }
-    const to = this.latent();
     this.animate((t) => {
       const share = Math.min(1, (1000 * t) / GLIDE);
       const ease = share * share * (3 - 2 * share);
-      this.gliding = share < 1 ? to.map((value, d) => from[d] + ease * (value - from[d])) : null;
+      this.preview = { z: from.map((value, d) => value + ease * (to[d] - value)) };
       if (share === 1) arrive();
       else this.wish(performance.now(), "glide");
       return share < 1;
     });
   }
 
-  // -- latents and pictures
-
-  /** The latent of plane and dials, without one dial where `except` names it. */
-  latent(except = -1) {
-    if (this.gliding) return this.gliding;
-    const z = this.plane ? this.plane.at(this.place) : Float64Array.from(this.origin);
-    this.axes.forEach((dial, k) => {
-      if (k === except || !dial.value) return;
-      this.directions[k].forEach((d, i) => {
-        z[i] += dial.value * d;
-      });
-    });
-    return z;
+  /** Calls frame(seconds) at every frame, but no sooner than `pause` ms, until it returns false. */
+  animate(frame, pause = 0) {
+    this.halt();
+    const start = performance.now();
+    let last = -Infinity;
+    const tick = (now) => {
+      this.animation = requestAnimationFrame(tick);
+      if (now - last < pause) return;
+      last = now;
+      if (frame((now - start) / 1000) === false) cancelAnimationFrame(this.animation);
+    };
+    this.animation = requestAnimationFrame(tick);
   }
 
-  question(latents) {
+  /** Ends what moves by itself, and what is only looked at. */
+  halt() {
+    cancelAnimationFrame(this.animation);
+    this.preview = null;
+  }
+
+  commit() {
+    this.commitSoon.cancel();
+    const { model, revision } = this.header;
+    this.send("rested", { model, revision, z: rounded(this.z), values: this.surface.values() });
+  }
+
+  // -- pictures
+
+  question(where) {
     const { model, y } = this.header;
-    const z = latents.map((latent) => Array.from(latent, (value) => Math.round(value * 1e5) / 1e5));
-    return y === null ? { model, z } : { model, z, y };
+    const told = where.z ? { z: [rounded(where.z)] } : where;
+    return y === null ? { model, ...told } : { model, y, ...told };
   }
 
-  wish(event_at, source) {
-    this.decoder.ask(this.question([this.latent()]), { event_at, source });
-    if (source === "drift") return; // slow: what the dials show from here stays nearly true
+  wish(event_at, cause) {
+    const where = this.preview ?? { z: this.z };
+    const tiled = where.z && this.tiles?.at(where.z);
+    const note = { event_at, cause };
+    if (tiled) this.draw({ ...tiled, note, stamp: 0, requested_at: performance.now(), source: "tiles" });
+    else this.decoder.ask(this.question(where), note);
+    if (cause === "drift") return; // slow: what the dials show from here stays nearly true
     this.decoder.clearBatches();
-    this.rest();
+    this.restSoon();
   }
 
-  draw({ header, pixels, note, stamp, requested_at }) {
+  draw({ header, pixels, note, stamp, requested_at, source = "server" }) {
     this.status.textContent = header.error ?? "";
     if (header.error) return;
     this.screen.draw(header, pixels);
     const drawn_at = performance.now();
-    const ms = drawn_at - note.event_at;
-    if (note.source !== "open") this.pace = this.pace ? 0.9 * this.pace + 0.1 * ms : ms;
+    const waited = !["open", "rest"].includes(note.cause);
+    if (waited) this.pace = this.pace ? 0.9 * this.pace + (drawn_at - note.event_at) / 10 : drawn_at - note.event_at;
     this.drawn = header;
     this.telling ??= setTimeout(() => this.tell(), READ);
-    const detail = { stamp, ...note, requested_at, drawn_at, queued: this.decoder.queued };
+    if (!waited && !this.preview && !this.drift.on) this.past.add(this.z, () => thumbnail(this.canvas));
+    const detail = { stamp, ...note, requested_at, drawn_at, queued: this.decoder.queued, source };
     this.canvas.dispatchEvent(new CustomEvent("stage:frame", { detail, bubbles: true, composed: true }));
   }
 
@@ -262,29 +282,25 @@ class Stage {
     this.telling = null;
     this.speed.textContent = this.pace ? `${Math.round(this.pace)} ms` : "";
     const typical = this.drawn.typicality?.[0];
-    const { word, meaning } = inWords(typical ?? 1);
-    this.gauge.hidden = typical === undefined;
-    this.gauge.dataset.level = word;
-    this.gauge.title = `Still on the map? ${meaning}`;
-    this.word.textContent = word;
-    this.meter.firstChild.style.width = `${100 * filled(typical ?? 1)}%`;
-    const turned = this.axes.filter((dial) => Math.abs(dial.value) >= 0.05);
-    const dials = turned.map((dial) => `${dial.label} ${dial.readout.textContent}`).join(", ");
-    const known = typical === undefined ? "" : ` ${word}.`;
-    this.canvas.setAttribute("aria-label", `A picture that ${this.header.name} made${dials && `: ${dials}`}.${known}`);
+    const word = this.gauge.show(typical);
+    this.snapButton.disabled = !(typical < UNUSUAL);
+    const facts = [...(this.drawn.shows ?? []), ...this.surface.words()].join(", ");
+    const sentence = `A picture that ${this.header.name} made${facts && `: ${facts}`}.${word && ` ${word}.`}`;
+    this.canvas.setAttribute("aria-label", sentence);
   }
 
-  /** Asks where each dial leads from here, one dial at a time, behind everything else. */
-  async neighbours() {
-    const round = (this.round = (this.round ?? 0) + 1);
-    const { spec } = this.header;
-    for (const [k, dial] of this.axes.entries()) {
-      const base = this.latent(k);
-      const along = dial.stops.map((stop) => base.map((value, d) => value + stop * this.directions[k][d]));
-      const answer = await this.decoder.batch(this.question(along));
-      if (round !== this.round || !answer || answer.header.n !== TILES) return;
-      dial.draw(answer, spec.pixelated);
-    }
+  /** Things rest: the true picture and what it shows, then where one may go from here. */
+  settle() {
+    const question = { ...this.question(this.preview ?? { z: this.z }), tell: true };
+    this.decoder.ask(question, { event_at: performance.now(), cause: "rest" });
+    this.surface.neighbours();
+  }
+
+  /** A word on the picture, such as what is pointed at. */
+  note(text) {
+    if (text) this.caption.textContent = text; // else what stands there fades
+    this.caption.hidden = !text;
+    this.caption.ariaHidden = !text;
   }
 
   excuse() {
@@ -293,21 +309,22 @@ class Stage {
 
   connection(state) {
     this.status.textContent = state === "lost" ? "Connecting again\u2026" : "";
+    if (state === "open") this.surface?.connected();
   }
 
-  commit() {
-    this.commitSoon.cancel();
-    const { model, revision } = this.header;
-    const values = this.axes.map((dial) => Math.round(dial.value * 1e4) / 1e4);
-    this.send("value", { model, revision, place: this.place, values });
+  restyle() {
+    this.surface?.restyle();
   }
 
   close() {
-    this.stop();
-    this.rest.cancel();
+    this.halt();
+    this.drift.close();
+    this.restSoon.cancel();
+    this.commitSoon.cancel();
+    clearInterval(this.saying);
     clearTimeout(this.patience);
     clearTimeout(this.telling);
-    this.commitSoon.cancel();
+    this.surface?.close();
     this.decoder.close();
     this.screen.close();
   }

@@ -1,11 +1,9 @@
-// The map: every known picture as a dot; hovering decodes, also where there is no dot.
+// The map: every known picture as a dot. What is under the pointer is seen on the stage, also where
+// there is no dot; a click takes it, a lasso makes a group.
 
-import { packBits, reader } from "../shared/bytes.js";
+import { packBits } from "../shared/bytes.js";
 import { h, themed } from "../shared/dom.js";
-import { mount } from "../shared/mount.js";
 import { navigate, zoomButtons } from "../shared/navigate.js";
-import { Screen } from "../shared/paint.js";
-import { Decoder } from "../shared/socket.js";
 import { classes, ramp } from "./colours.js";
 import { dots } from "./dots.js";
 import { bounds, Grid, inside } from "./grid.js";
@@ -13,8 +11,11 @@ import { bounds, Grid, inside } from "./grid.js";
 const REACH = 10; // pixels within which a dot is meant
 const STOPS = ["#2c4a7c", "#2a8a8c", "#8fbf6a", "#f2d45c"]; // dark to bright, told apart by everybody
 
-class Points {
-  constructor(element) {
+export class PointMap {
+  constructor(stage) {
+    this.stage = stage;
+    this.movable = false;
+    this.buttons = [];
     this.canvas = h("canvas", { class: "dots" });
     this.glass = h("canvas", {
       class: "glass",
@@ -23,21 +24,18 @@ class Points {
       "aria-label": "Map of pictures. Arrow keys move it, plus and minus zoom, Enter takes what is in the middle.",
       "data-testid": "points-canvas",
     });
-    this.picture = h("canvas", { role: "img", "aria-label": "The picture here" });
-    this.frame = h("div", { class: "frame" }, this.picture);
-    this.what = h("span", {});
-    this.tip = h("div", { class: "tip", hidden: true }, this.frame, this.what);
-    this.field = h("div", { class: "field" }, this.canvas, this.glass, this.tip);
+    this.field = h("div", { class: "field" }, this.canvas, this.glass);
     this.legend = h("div", { class: "legend" });
     this.told = h("output", { class: "faint", "aria-live": "polite" });
     const moves = {
       pan: (dx, dy) => this.pan(dx, dy),
       zoom: (factor, x, y) => this.zoom(factor, x, y),
       tap: (x, y) => this.choose(x, y),
-      hover: (x, y) => this.look(x, y),
+      hover: (x, y, event) => this.look(x, y, event.timeStamp),
       leave: () => this.look(null),
       claim: (x, y, event) => this.lasso(x, y, event),
-      step: (dx, dy, far) => this.step(dx, dy, far),
+      step: (dx, dy, far, event) => this.walk(dx, dy, far, event),
+      home: () => this.whole(),
       enter: () => this.choose(...this.middle),
       whole: () => this.whole(),
     };
@@ -47,11 +45,9 @@ class Points {
     this.clearButton = h("button", { type: "button", onclick: () => this.select(null) }, "Clear");
     const buttons = [this.lassoButton, this.clearButton, ...zoomButtons(this.glass, moves)];
     const bar = h("div", { class: "bar" }, ...buttons, this.told);
-    element.append(h("div", { class: "points" }, this.field, this.legend, bar));
+    this.element = h("div", { class: "points" }, this.field, this.legend, bar);
 
     this.dots = dots(this.canvas);
-    this.screen = new Screen(this.frame, this.picture);
-    this.decoder = new Decoder((answer) => this.show(answer));
     this.observer = new ResizeObserver(() => this.resize());
     this.observer.observe(this.field);
   }
@@ -60,27 +56,26 @@ class Points {
     return [this.glass.clientWidth / 2, this.glass.clientHeight / 2];
   }
 
-  update({ header, body }) {
-    const take = reader(body);
+  update(header, take, origin, fresh) {
     const same = this.header?.id === header.id;
     this.header = header;
     this.xy = take(Float32Array, 2 * header.n);
     this.colour = take(header.names ? Int32Array : Float32Array, header.n);
     this.grid = new Grid(this.xy);
-    this.screen.expect(header.spec);
     if (!same) {
-      this.chosen = { picked: null, ground: null };
+      this.picked = null;
       this.selection = null;
       this.view = null;
     }
     this.resize();
     this.tell();
+    return fresh ? origin : this.stage.z;
   }
 
   restyle() {
     const palette = themed(this.field, "--st-chart-categorical-colors").split(",");
-    const known = [...this.colour].filter((value) => !Number.isNaN(value));
-    const [low, high] = [Math.min(...known), Math.max(...known)];
+    const known = this.colour.filter((value) => !Number.isNaN(value));
+    const [low, high] = [known.reduce((a, b) => Math.min(a, b), Infinity), known.reduce((a, b) => Math.max(a, b), -Infinity)];
     this.paint = this.header.names ? classes(palette) : ramp(STOPS, low, high);
     this.accent = themed(this.field, "--accent");
     this.explain(low, high);
@@ -160,10 +155,10 @@ class Points {
     this.draw();
   }
 
-  step(dx, dy, far) {
+  walk(dx, dy, far, event) {
     const pixels = far ? 120 : 24;
     this.pan(-dx * pixels, -dy * pixels);
-    this.look(...this.middle);
+    this.look(...this.middle, event.timeStamp);
   }
 
   draw() {
@@ -185,17 +180,15 @@ class Points {
     context.clearRect(0, 0, this.glass.width, this.glass.height);
     context.lineWidth = 2;
     context.strokeStyle = this.accent;
-    const { picked, ground } = this.chosen;
-    const marked = [picked, this.under].filter((k) => k !== null && k >= 0);
-    const places = marked.map((k) => [this.xy[2 * k], this.xy[2 * k + 1]]);
-    for (const place of ground ? [...places, ground] : places) {
+    const under = this.under >= 0 ? this.place(this.under) : null;
+    for (const at of [this.picked, under].filter(Boolean)) {
       context.beginPath();
-      context.arc(...this.toScreen(...place), 8, 0, 7);
+      context.arc(...this.toScreen(...at), 8, 0, 7);
       context.stroke();
     }
     if (!this.loop) return;
     context.beginPath();
-    this.loop.forEach((place) => context.lineTo(...place));
+    this.loop.forEach((at) => context.lineTo(...at));
     context.closePath();
     context.stroke();
     context.globalAlpha = 0.12;
@@ -204,50 +197,47 @@ class Points {
     context.globalAlpha = 1;
   }
 
-  // -- looking
-
-  nearest(px, py) {
-    return this.grid.nearest(...this.toMap(px, py), REACH / this.view.unit);
+  place(k) {
+    return [this.xy[2 * k], this.xy[2 * k + 1]];
   }
 
-  /** Shows the picture of a dot, or the one that would lie on the ground there; null puts it away. */
-  look(px, py) {
-    this.under = px === null || this.loop ? null : this.nearest(px, py);
-    this.tip.hidden = this.under === null;
-    this.draw();
-    if (this.under === null) return;
-    const { model, map } = this.header;
-    const onDot = this.under >= 0;
-    this.decoder.ask(onDot ? { model, index: this.under } : { model, near: { map, xy: this.toMap(px, py) } });
-    this.what.textContent = onDot ? this.describe(this.under) : "Decoded here";
-    const room = [this.field.clientWidth - this.tip.offsetWidth, this.field.clientHeight - this.tip.offsetHeight];
-    const side = (at, k) => (at + 18 > room[k] ? at - 18 - (k ? this.tip.offsetHeight : this.tip.offsetWidth) : at + 18);
-    const [left, top] = [side(px, 0), side(py, 1)].map((value) => Math.max(0, value));
-    this.tip.style.transform = `translate(${left}px, ${top}px)`;
+  // -- looking
+
+  /** What is at a place on the screen: a dot, or the ground. */
+  where(px, py) {
+    const xy = this.toMap(px, py);
+    const dot = this.grid.nearest(...xy, REACH / this.view.unit);
+    return dot >= 0 ? { dot, index: dot } : { dot, near: { map: this.header.map, xy } };
+  }
+
+  /** Shows what is at a place; null brings back what was on the stage. */
+  look(px, py, at) {
+    if (px === null || this.loop) {
+      this.under = -1;
+      this.stage.note("");
+      this.stage.peek(null, performance.now());
+    } else {
+      const { dot, ...where } = this.where(px, py);
+      this.under = dot;
+      this.stage.note(dot >= 0 ? this.describe(dot) : "Decoded here");
+      this.stage.peek(where, at);
+    }
+    this.overlay();
   }
 
   describe(k) {
     const { names, title } = this.header;
     if (names) return names[this.colour[k]] ?? "";
-    return `${title} ${this.colour[k].toPrecision(3)}`;
-  }
-
-  show({ header, pixels }) {
-    if (header.error) {
-      this.told.textContent = header.error;
-      return;
-    }
-    this.screen.draw(header, pixels);
-    this.picture.dispatchEvent(new CustomEvent("points:frame", { bubbles: true, composed: true }));
+    return Number.isNaN(this.colour[k]) ? `${title} not known` : `${title} ${this.colour[k].toPrecision(3)}`;
   }
 
   // -- choosing
 
   choose(px, py) {
-    const dot = this.nearest(px, py);
-    this.chosen = dot >= 0 ? { picked: dot, ground: null } : { picked: null, ground: this.toMap(px, py) };
-    this.look(px, py);
-    this.commit();
+    const { dot, ...where } = this.where(px, py);
+    this.picked = dot >= 0 ? this.place(dot) : where.near.xy;
+    this.stage.take(where);
+    this.draw();
   }
 
   lassoing(on) {
@@ -266,7 +256,7 @@ class Points {
         this.draw();
       },
       end: () => {
-        const polygon = this.loop.map((place) => this.toMap(...place));
+        const polygon = this.loop.map((at) => this.toMap(...at));
         this.loop = null;
         const found = inside(this.xy, polygon);
         this.select(found.includes(1) ? found : null);
@@ -279,7 +269,7 @@ class Points {
     this.selection = flags;
     this.load();
     this.tell();
-    this.commit();
+    this.stage.send("lasso", { id: this.header.id, bits: flags && packBits(flags) });
   }
 
   tell() {
@@ -290,19 +280,23 @@ class Points {
     this.clearButton.disabled = !count;
   }
 
-  commit() {
-    const bits = this.selection && packBits(this.selection);
-    this.send("chosen", { id: this.header.id, bits, ...this.chosen });
+  // -- as a surface of the stage
+
+  anchor() {}
+  neighbours() {}
+  connected() {}
+
+  values() {
+    return [];
+  }
+
+  words() {
+    return [];
   }
 
   close() {
     cancelAnimationFrame(this.frameWanted);
     this.observer.disconnect();
-    this.screen.close();
-    this.decoder.close();
     this.dots.close();
   }
 }
-
-const css = (path) => new URL(path, import.meta.url).href;
-export default mount(Points, css("../shared/part.css"), css("./points.css"));
