@@ -83,7 +83,7 @@ class Opened:
 
     @cached_property
     def _decoder(self) -> Decoder:
-        if self.wanted in ("auto", "cpu") and DECODER in self.card.files:
+        if self.wanted in ("auto", "cpu") and _exported(self.folder, self.card):
             return Exported(self.folder / DECODER)
         return InTorch(self._model)
 
@@ -162,12 +162,17 @@ def _opened(key: str, place: Path, device: str, stamp: tuple[int, int]) -> Opene
     """The bundle in ``place``, everything in it checked that can be without torch."""
     card = read_card(place)
     check_file(place / WEIGHTS, card.files.get(WEIGHTS, ""))
-    if DECODER in card.files:
+    if _exported(place, card):
         check_file(place / DECODER, card.files[DECODER])
     known = atlas.load(place, card.files.get(ATLAS))
     opened = Opened(key, place, device, card, known, stamp)
     _ = opened.decoder  # what cannot be drawn with is told now, while another model is in hand
     return opened
+
+
+def _exported(place: Path, card: Card) -> bool:
+    """Whether a decoder came along; a bundle from a zip leaves its own behind."""
+    return DECODER in card.files and (place / DECODER).exists()
 
 
 def _stamp(place: Path) -> tuple[int, int]:

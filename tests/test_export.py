@@ -62,9 +62,8 @@ def test_the_card_knows_it_and_a_changed_one_is_not_opened(folder, tmp_path, mon
     (copy / DECODER).write_bytes((copy / DECODER).read_bytes() + b"\0")
     with pytest.raises(BundleError, match="hash"):
         shelf.SHELF.open(copy)
-    (copy / DECODER).unlink()
-    with pytest.raises(BundleError, match="missing"):
-        shelf.SHELF.open(copy)
+    (copy / DECODER).unlink()  # as a zip leaves it behind
+    assert isinstance(shelf.SHELF.open(copy).decoder, decoder.InTorch)
 
 
 def test_a_file_that_is_no_decoder_is_told_with_the_remedy(tmp_path):

@@ -46,7 +46,12 @@ def says(monkeypatch):
     """Has a browser part say something, whatever the page asks it."""
 
     def said(part, value):
-        answer = value if callable(value) else lambda *args, **asked: value
+        def answer(*args, **asked):
+            told = value(*args, **asked) if callable(value) else value
+            if "on_rest" in asked:
+                asked["on_rest"](told)
+            return told
+
         monkeypatch.setattr(components, part, answer)
 
     return said

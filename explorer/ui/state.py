@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from explorer.errors import BundleError
 from explorer.ops import Array
 from explorer.shelf import SHELF, Opened
+from explorer.ui.components import Rested
 
 
 @dataclass
@@ -62,6 +63,11 @@ class Workbench:
         """Puts the picture of ``z: (D,)`` on the stage."""
         self.z = self.anchor = np.asarray(z, np.float32).reshape(-1)
         self.revision += 1
+
+    def rest(self, found: Rested) -> None:
+        """Keeps where a hand left the picture, which is there already."""
+        if found.z is not None:
+            self.z = found.z
 
     def begin(self, stage: str, first: Array) -> Array:
         """``(D,)``, where that stage begins: with what is in hand, else with ``first``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -25,6 +26,7 @@ from toys import some_atlas
 from explorer import atlas, bundle, cards
 from explorer.protocol import DataSpec
 from explorer.runs import Run
+from explorer.shelf import SHELF
 from explorer.ui.components import mount
 
 HERE = Path(__file__).parent
@@ -575,3 +577,31 @@ def test_a_curve_waits_calmly_and_then_tells_the_newest_value(
         log.writelines(json.dumps({"step": k, "elbo": -200.0 + k}) + "\n" for k in range(100))
     page.get_by_text("-101.0").wait_for()
     assert page.get_by_text("Evidence bound").is_visible()
+
+
+def test_blended_tiles_differ_from_true_pictures_by_no_more_than_rounding_would(part):
+    page, decoder = part("stage"), SHELF["digits-2d"].decoder
+
+    def decoded(z: list[list[float]]) -> str:
+        return base64.b64encode(decoder(np.array(z, np.float32)).tobytes()).decode()
+
+    page.expose_function("decoded", decoded)
+    places = np.random.default_rng(0).standard_normal((400, 2)).clip(-2.99, 2.99)
+    blended = page.evaluate(
+        """async ([url, places]) => {
+          const { Tiles } = await import(url);
+          const header = { height: 28, width: 28, channels: 1 };
+          const ask = async ({ z }) => {
+            const text = atob(await decoded(z));
+            const pixels = Uint8Array.from(text, (letter) => letter.charCodeAt(0));
+            return { header: { ...header, typicality: z.map(() => 0.5) }, pixels };
+          };
+          const tiles = await Tiles.fetch("m", ask);
+          return [tiles.at([3.01, 0]), places.map((z) => Array.from(tiles.at(z).pixels))];
+        }""",
+        [f"/assets/{mount.version()}/shared/tiles.js", places.tolist()],
+    )
+    assert blended[0] is None
+    true = decoder(places.astype(np.float32)).reshape(400, -1).astype(float)
+    error = np.square(np.array(blended[1]) - true).mean()
+    assert 10 * np.log10(255**2 / error) > 52

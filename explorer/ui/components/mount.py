@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -80,10 +80,12 @@ def show(
     header: Mapping[str, Any],
     *arrays: NDArray[Any],
     states: tuple[str, ...] = (),
+    told: Callable[[dict[str, Any]], None] | None = None,
     room: str = "min-height: 12rem",
 ) -> dict[str, Any] | None:
     """The states that the part last sent, None each before it does; None where it cannot be shown.
 
+    ``told`` hears of every change before the page runs, also where another page runs then.
     The part is given one message of bytes: the header, then the arrays one after the other.
     What comes back was written by a browser: whoever calls this checks it.
     """
@@ -91,8 +93,17 @@ def show(
         st.info(WITHOUT_ROUTES)
         return None
     body = b"".join(array.tobytes() for array in arrays)
-    callbacks = {f"on_{state}_change": _nothing for state in states}
+
+    def changed() -> None:  # Streamlit returns only those states that have a callback
+        if told is not None:
+            told(_sent(st.session_state[key], states))
+
+    callbacks = {f"on_{state}_change": changed for state in states}
     result = _component(name, room)(key=key, data=live.pack(header, body), **callbacks)
+    return _sent(result, states)
+
+
+def _sent(result: Mapping[str, Any], states: tuple[str, ...]) -> dict[str, Any]:
     return {state: result.get(state) for state in states}
 
 
@@ -109,7 +120,3 @@ def ticket() -> str:
     if "visit" not in st.session_state:
         st.session_state["visit"] = _Visit()
     return st.session_state["visit"].ticket
-
-
-def _nothing() -> None:
-    """Streamlit returns only those states that have a callback."""

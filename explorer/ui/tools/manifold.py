@@ -21,15 +21,14 @@ def show_page() -> None:
         centre = middle(bench, opened)
         st.page_link(PAGES[0].script, label="Open in Play", icon=PAGES[0].icon)
     with above:
-        found = stage(
+        stage(
             "manifold/stage",
             opened=opened,
             origin=bench.begin("manifold/stage", wander.middle(opened)),
             surface=Sheet(centre, ways[across], ways[up], across, up),
             revision=bench.revision,
+            on_rest=bench.rest,
         )
-    if found.z is not None:
-        bench.z = found.z
     st.caption(
         "Every cell of the sheet stands for an equal share of pictures, so the rare ones lie at "
         "the rim. Zoom with the wheel or two fingers.",

@@ -54,9 +54,8 @@ def show_page() -> None:
             origin=bench.begin("map/stage", cache.at_home(opened)),
             surface=Map(name, known.maps[name], colours[by].values, colours[by].names, by),
             revision=bench.revision,
+            on_rest=bench.rest,
         )
-    if found.z is not None:
-        bench.z = found.z
     st.caption(
         f"{WORDS[name]} Here are {len(known.latents):,} pictures that the model never trained on. "
         "None of them is stored: what you see is the model's own drawing of each."

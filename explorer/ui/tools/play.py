@@ -51,7 +51,7 @@ def show_page() -> None:
     corners = wander.world(opened, seed, CORNERS, variety)
     axes = [Axis(way.label, way.direction) for way in (ways if more else ways[:FIRST])]
     with above:
-        found = stage(
+        stage(
             "play/stage",
             opened=opened,
             origin=bench.begin("play/stage", wander.plainest(opened, corners[:FEW])),
@@ -59,9 +59,8 @@ def show_page() -> None:
             captions=show.invitation(opened),
             drift=True,
             revision=bench.revision,
+            on_rest=bench.rest,
         )
-    if found.z is not None:
-        bench.z = found.z
     assert bench.z is not None
 
     with st.container(horizontal=True, gap="medium"):

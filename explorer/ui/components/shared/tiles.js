@@ -1,11 +1,14 @@
 // Pictures of a model of two numbers without asking for each: a square of tiles, blended between.
 //
-// Four neighbours of 31 x 31 tiles, weighed by nearness, differ from the true picture by less than a
-// grey level or two, and cost a third of a millisecond.
+// The tiles lie closer in the middle, where latents are: at REACH sinh(BEND t) / sinh(BEND) for
+// evenly spaced t from -1 to 1. Sixteen of them blended by Catmull and Rom's cubic ("A class of
+// local interpolating splines", 1974) come as near to the true picture as rounding its grey levels
+// would bring it, 52 dB, where four blended evenly stay at 31 (`tests/e2e/test_parts.py`).
 
-const SIDE = 31; // tiles on a side
+const SIDE = 65; // tiles on a side
 const REACH = 3; // numbers from -REACH to REACH
-const ROWS = 8; // of tiles in one question
+const BEND = 2.5;
+const ROWS = 4; // of tiles in one question
 
 const known = new Map(); // model -> promise of Tiles
 
@@ -29,7 +32,7 @@ export class Tiles {
   }
 
   static async fetch(model, ask) {
-    const number = (k) => ((2 * k) / (SIDE - 1) - 1) * REACH;
+    const number = (k) => (REACH * Math.sinh(BEND * ((2 * k) / (SIDE - 1) - 1))) / Math.sinh(BEND);
     let tiles = null;
     for (let row = 0; row < SIDE; row += ROWS) {
       const z = [];
@@ -47,18 +50,34 @@ export class Tiles {
 
   /** { header, pixels } of latent [x, y]; null beyond the tiles. */
   at([x, y]) {
-    const scale = (SIDE - 1) / (2 * REACH);
-    const [u, v] = [(x + REACH) * scale, (y + REACH) * scale];
-    if (!(u >= 0 && v >= 0 && u <= SIDE - 1 && v <= SIDE - 1)) return null;
-    const [i, j] = [Math.min(SIDE - 2, Math.floor(u)), Math.min(SIDE - 2, Math.floor(v))];
-    const [s, t] = [u - i, v - j];
-    const corners = [i + j * SIDE, i + 1 + j * SIDE, i + (j + 1) * SIDE, i + 1 + (j + 1) * SIDE];
-    const weights = [(1 - s) * (1 - t), s * (1 - t), (1 - s) * t, s * t];
-    const [a, b, c, d] = corners.map((k) => this.pixels.subarray(k * this.size, (k + 1) * this.size));
-    const [p, q, r, w] = weights;
-    const pixels = new Uint8ClampedArray(this.size); // it rounds
-    for (let k = 0; k < this.size; k++) pixels[k] = p * a[k] + q * b[k] + r * c[k] + w * d[k];
-    const typical = corners.reduce((sum, k, m) => sum + weights[m] * this.typicality[k], 0);
-    return { header: { ...this.spec, typicality: [typical] }, pixels };
+    if (!(Math.abs(x) <= REACH && Math.abs(y) <= REACH)) return null;
+    const [across, up] = [blend(x), blend(y)];
+    const sum = new Float32Array(this.size);
+    let typical = 0;
+    for (const [j, v] of up) {
+      for (const [i, u] of across) {
+        const [tile, w] = [i + j * SIDE, u * v];
+        const start = tile * this.size;
+        for (let k = 0; k < this.size; k++) sum[k] += w * this.pixels[start + k];
+        typical += w * this.typicality[tile];
+      }
+    }
+    const pixels = Uint8ClampedArray.from(sum); // it rounds
+    return { header: { ...this.spec, typicality: [Math.min(1, Math.max(0, typical))] }, pixels };
   }
+}
+
+/** Which four tiles a number lies between, and how much of each: [[index, weight], ...]. */
+function blend(x) {
+  const t = Math.asinh((x / REACH) * Math.sinh(BEND)) / BEND;
+  const place = ((t + 1) / 2) * (SIDE - 1);
+  const first = Math.min(SIDE - 2, Math.floor(place));
+  const s = place - first;
+  const weights = [
+    s * (-0.5 + s * (1 - 0.5 * s)),
+    1 + s * s * (-2.5 + 1.5 * s),
+    s * (0.5 + s * (2 - 1.5 * s)),
+    s * s * (-0.5 + 0.5 * s),
+  ];
+  return weights.map((w, k) => [Math.min(SIDE - 1, Math.max(0, first - 1 + k)), w]);
 }

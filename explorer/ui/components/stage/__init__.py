@@ -6,7 +6,7 @@ The browser knows where the picture is; Python hears of it once, when it rests.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -154,9 +154,11 @@ def stage(
     captions: Sequence[str] = (),
     drift: bool = False,
     revision: int = 0,
+    on_rest: Callable[[Rested], None] | None = None,
 ) -> Rested:
     """Shows the picture of ``origin: (D,)`` and lets it be moved; where it came to rest.
 
+    ``on_rest`` hears of it first, and also where the visitor has gone on to another page.
     A new revision, and nothing else, takes the picture to ``origin`` again. ``captions`` stand on
     it, one after the other, until somebody takes hold; with ``drift`` it moves until then, and
     again after a minute without a touch.
@@ -176,14 +178,17 @@ def stage(
         revision=revision,
         **surface.header(),
     )
+
+    def read(states: dict[str, Any]) -> Rested:
+        found = rested(states["rested"], opened.key, revision, len(start), surface)
+        z, values = (None, Rested().values) if found is None else found
+        return Rested(z, values, lassoed(states["lasso"], surface))
+
     states = show(
-        "stage", key, header, start, *surface.arrays(), states=("rested", "lasso"), room=ROOM
-    )
-    if states is None:
-        return Rested()
-    found = rested(states["rested"], opened.key, revision, len(start), surface)
-    z, values = (None, Rested().values) if found is None else found
-    return Rested(z, values, lassoed(states["lasso"], surface))
+        "stage", key, header, start, *surface.arrays(), states=("rested", "lasso"), room=ROOM,
+        told=None if on_rest is None else lambda states: on_rest(read(states)),
+    )  # fmt: skip
+    return Rested() if states is None else read(states)
 
 
 ROOM = "max-width: 42rem; aspect-ratio: 0.9"
