@@ -10,7 +10,7 @@ from explorer.distributions import draw
 from explorer.errors import RunError
 from explorer.protocol import DataSpec
 from train.data import Split
-from train.objectives import ELBO, OBJECTIVES
+from train.objectives import ELBO, IWAE, OBJECTIVES
 
 DATA = Split(torch.zeros(32, 1, 8, 8, dtype=torch.uint8))
 
@@ -118,3 +118,60 @@ def test_every_objectives_loss_has_a_gradient_for_all_that_it_trains(name, model
 def test_settings_that_a_held_rate_would_ignore_are_refused(model, both):
     with pytest.raises(RunError, match="held rate"):
         ELBO(hold_rate=5.0, **both).phases(model, DATA)
+
+
+# -- the importance-weighted bound
+
+
+def by_hand(model, x, q, z, log_q):
+    """``(k, B)`` log weights of the same samples."""
+    return model.decode(z).log_prob(x) + model.prior().log_prob(z) - log_q
+
+
+@pytest.mark.parametrize("samples", [1, 7])
+def test_the_bound_of_k_samples_is_the_log_of_their_mean_weight(model, x, samples):
+    seen = terms(IWAE(samples), model, x)
+    torch.manual_seed(3)
+    q = model.encode(x)
+    weight = by_hand(model, x, q, *draw(q, (samples,))).exp()
+    assert seen["bound"].item() == pytest.approx(weight.mean(0).log().mean().item())
+    assert seen["loss"].item() == pytest.approx(-seen["bound"].item())
+
+
+def test_until_then_it_is_trained_with_one_sample(model, x):
+    late, one = IWAE(7, after=5), IWAE(1)
+    assert terms(late, model, x, 4)["bound"] == terms(one, model, x)["bound"]
+    assert terms(late, model, x, 5)["bound"] == terms(IWAE(7), model, x)["bound"]
+
+
+def test_the_doubly_reparameterised_gradient_is_what_its_paper_writes(model, x):
+    """The sum over samples, written out: squared weights for q, plain weights for p."""
+    k = 5
+    terms(IWAE(k), model, x)["loss"].backward()
+    torch.manual_seed(3)
+    q = model.encode(x)
+    z, _ = draw(q, (k,))
+    still = type(q)(type(q.base_dist)(q.mean.detach(), q.stddev.detach()), 1)
+    log_w = by_hand(model, x, q, z, still.log_prob(z))
+    share = log_w.detach().softmax(0)
+    slope = torch.autograd.grad(log_w.sum(), z, retain_graph=True)[0]
+    encoder, decoder = list(model.encoder.parameters()), list(model.decoder.parameters())
+    of_q = torch.autograd.grad(z, encoder, share[..., None] ** 2 * slope, retain_graph=True)
+    of_p = torch.autograd.grad((share * log_w).sum(), decoder)
+    for p, there in zip(encoder + decoder, of_q + of_p, strict=True):
+        torch.testing.assert_close(p.grad, -there / len(x))
+
+
+def test_both_gradients_point_the_same_way_on_average_and_one_wavers_less(model, x):
+    first = model.encoder[1][0].bias
+    found = {}
+    for kind in ("plain", "dreg"):
+        (phase,) = IWAE(8, gradient=kind).phases(model, DATA)
+        torch.manual_seed(0)
+        each = [torch.autograd.grad(phase.loss(x, None, 0)["loss"], first)[0] for _ in range(400)]
+        found[kind] = torch.stack(each)
+    error = sum(g.var(0) / len(g) for g in found.values()).sqrt()
+    apart = found["plain"].mean(0) - found["dreg"].mean(0)
+    alive = error > 0
+    assert (apart / error)[alive].square().mean() < 2  # 1 in expectation
+    assert found["dreg"].var(0).sum() < found["plain"].var(0).sum()

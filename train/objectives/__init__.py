@@ -4,8 +4,9 @@ An objective is a frozen dataclass that yields phases; a phase is a module and a
 """
 
 from .elbo import ELBO
+from .iwae import IWAE
 from .phase import Objective, Phase, Terms
 
-__all__ = ["ELBO", "OBJECTIVES", "Objective", "Phase", "Terms"]
+__all__ = ["ELBO", "IWAE", "OBJECTIVES", "Objective", "Phase", "Terms"]
 
-OBJECTIVES: dict[str, type[Objective]] = {"elbo": ELBO}
+OBJECTIVES: dict[str, type[Objective]] = {"elbo": ELBO, "iwae": IWAE}
