@@ -26,6 +26,12 @@ CHUNK = 32  # latents decoded together: bounds the memory of convolutions
 
 
 class Decoder(Protocol):
+    """Attributes:
+    conditional: whether ``y`` makes a difference.
+    """
+
+    conditional: bool
+
     def __call__(self, z: Latents, y: int | None = None, seed: int | None = None) -> Pixels:
         """``(n, H, W, C)``: pictures of ``z: (n, D)``, all of class ``y`` where it has classes."""
         ...
@@ -50,14 +56,14 @@ class Exported:
                 f"{path.parent.name}: {path.name} cannot be read ({error}). Make it again with: "
                 f"python -m train export {path.parent}"
             ) from None
-        self._conditional = len(self._session.get_inputs()) > 1
+        self.conditional = len(self._session.get_inputs()) > 1
 
     def __call__(self, z: Latents, y: int | None = None, seed: int | None = None) -> Pixels:
         parts = []
         for start in range(0, len(z), CHUNK):
             part = z[start : start + CHUNK]
             given: dict[str, NDArray] = {"z": part}
-            if self._conditional:
+            if self.conditional:
                 given["y"] = np.full(len(part), -1 if y is None else y, np.int64)
             parts.append(self._session.run(None, given)[0])
         return np.concatenate(parts)
@@ -68,6 +74,7 @@ class InTorch:
 
     def __init__(self, model: LatentModel) -> None:
         self._model = model
+        self.conditional = model.conditional
 
     def __call__(self, z: Latents, y: int | None = None, seed: int | None = None) -> Pixels:
         import torch

@@ -17,9 +17,12 @@ ACTIVE = 0.01  # a coordinate is in use where its mean varies more than this (Bu
 
 @torch.no_grad()
 def rates(model: LatentModel, z: Tensor) -> Tensor:
-    """``(D,)`` nats: each coordinate's mean KL over the pictures that the model draws at ``z``."""
-    x = picture(model.decode(z))
-    return rate_per_coordinate(model.encode(x), model.prior()).mean(0)
+    """``(D,)`` nats: each coordinate's mean KL over the pictures that the model draws at ``z``, of
+    its classes in turn where it is told one."""
+    k = len(model.data.classes)
+    y = torch.arange(len(z), device=z.device) % k if model.conditional else None
+    x = picture(model.decode(z, y))
+    return rate_per_coordinate(model.encode(x, y), model.prior(y)).mean(0)
 
 
 def spectrum(z: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -74,6 +74,20 @@ def refine(
 
 
 @torch.no_grad()
+def likely_class(model: LatentModel, x: Tensor, samples: int = 16) -> Tensor:
+    """``(B,)``: the class under which a conditional model finds ``x: (B, C, H, W)`` likeliest.
+
+    Bayes' rule with equal shares for the classes and ``log_likelihood`` for log p(x|y).
+    """
+    each = []
+    for k in range(len(model.data.classes)):
+        y = torch.full((len(x),), k, device=x.device)
+        with seeded(0):  # the same noise for all
+            each.append(log_likelihood(model, x, samples, y))
+    return torch.stack(each).argmax(0)
+
+
+@torch.no_grad()
 def prior_centre(model: LatentModel) -> NDArray[np.float32]:
     """``(D,)``: the representative of p(z)."""
     return centre(model.prior()).cpu().numpy()

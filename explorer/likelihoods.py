@@ -9,7 +9,7 @@ sigma-VAE of Rybkin et al. 2021, arXiv:2006.13202).
 from __future__ import annotations
 
 import abc
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,9 @@ from torch.distributions import (
 from torch.nn import functional as F
 
 LOG_SCALE_FLOOR = -6.0  # a scale free to vanish makes the density, and so the bound, unbounded
+
+# what families beside the plain VAE offer: one for pixels of ink, one for grey and colour
+Pixels = Literal["bernoulli", "learned_gaussian"]
 
 
 def _over_pixels(p: Distribution) -> Independent:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from math import prod
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +29,12 @@ class OverLeading(nn.Module):
         lead = x.shape[: x.ndim - self.event_dims]
         y = self.net(x.reshape(-1, *x.shape[len(lead) :]))
         return y.reshape(*lead, *y.shape[1:])
+
+
+def dense_decoder(latent: int, hidden: int, shape: Sequence[int]) -> OverLeading:
+    """``(*S, latent) -> (*S, C, H, W)`` with two hidden layers."""
+    net = mlp(latent, hidden, hidden, prod(shape))
+    return OverLeading(nn.Sequential(net, nn.Unflatten(-1, tuple(shape))), 1)
 
 
 def gaussian(h: Tensor) -> tuple[Tensor, Tensor]:

@@ -20,9 +20,12 @@ class LatentModel(nn.Module, abc.ABC):
         data: what ``x`` looks like.
         blocks: named slices of the flat latent, outermost first.
         Config: the frozen dataclass that, with ``data``, builds the family.
+        conditional: whether ``y`` makes a difference. A class is its number in ``data.classes``;
+            None, or a negative number, is unknown.
     """
 
     Config: ClassVar[type[Any]]
+    conditional: ClassVar[bool] = False
     data: DataSpec
     blocks: tuple[Block, ...]
 

@@ -59,6 +59,11 @@ class Opened:
         return self.model.latent_size if self.atlas is None else self.atlas.latents.shape[1]
 
     @property
+    def classes(self) -> tuple[str, ...]:
+        """What it can be told to draw; empty where it draws what ``z`` alone says."""
+        return self.data.classes if self.decoder.conditional else ()
+
+    @property
     def device(self) -> str:
         """Where the model lives."""
         return resolve(self.wanted)

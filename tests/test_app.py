@@ -22,12 +22,12 @@ SPECS = {
 }
 
 
-def toy(folder, spec, latent=4):
+def toy(folder, spec, latent=4, family="vae"):
     """A bundle with an atlas, untrained."""
     torch.manual_seed(0)
     likelihood = "bernoulli" if spec.channels == 1 else "learned_gaussian"
     config = {"latent": latent, "hidden": 16, "likelihood": likelihood}
-    card = Card(folder.name, "vae", config, spec, title=folder.name.title())
+    card = Card(folder.name, family, config, spec, title=folder.name.title())
     model = bundle.build(card)
     bundle.save(folder, model.state_dict(), card)
     z = some_atlas(60, latent).latents

@@ -1,5 +1,6 @@
 """The exported decoder draws what PyTorch draws, from the same weights, without torch."""
 
+import itertools
 import subprocess
 import sys
 
@@ -14,18 +15,20 @@ from explorer.protocol import DataSpec
 from explorer.runs import ROOT
 from train import export
 
+CLASSES = ("a", "b", "c")
 KINDS = {
-    "grey": (DataSpec("toy", 1, 8, 8), dict(latent=4, hidden=16), True),
-    "colour": (DataSpec("toy", 3, 16, 8), dict(latent=5, net="conv", width=8), False),
+    "grey": ("vae", DataSpec("toy", 1, 8, 8), dict(latent=4, hidden=16), True),
+    "colour": ("vae", DataSpec("toy", 3, 16, 8), dict(latent=5, net="conv", width=8), False),
+    "by class": ("cvae", DataSpec("toy", 1, 8, 8, CLASSES), dict(latent=4, hidden=16), True),
 }
 
 
 @pytest.fixture(scope="module", params=KINDS)
 def folder(request, tmp_path_factory):
     """A bundle of an untrained model whose latents matter, with its decoder."""
-    data, config, half = KINDS[request.param]
+    family, data, config, half = KINDS[request.param]
     likelihood = "bernoulli" if data.channels == 1 else "laplace"
-    card = Card("toy", "vae", {**config, "likelihood": likelihood}, data)
+    card = Card("toy", family, {**config, "likelihood": likelihood}, data)
     torch.manual_seed(0)
     state = {name: 2 * value for name, value in bundle.build(card).state_dict().items()}
     place = tmp_path_factory.mktemp(request.param) / "toy"
@@ -44,6 +47,15 @@ def test_it_draws_as_pytorch_does_for_any_number_of_latents(folder):
         assert one.dtype == other.dtype == np.uint8
         assert one.std() > 10
         assert np.abs(one.astype(int) - other).max() <= export.TOLERANCE
+
+
+def test_a_class_is_heard_by_both_where_the_model_hears_it(folder):
+    model, card = bundle.load(folder)
+    z = np.zeros((2, model.latent_size), np.float32)
+    for draw in (decoder.Exported(folder / DECODER), decoder.InTorch(model)):
+        assert draw.conditional == (card.family == "cvae")
+        drawn = [draw(z, y) for y in (None, *range(len(card.data.classes)))]
+        assert all((a != b).any() for a, b in itertools.combinations(drawn, 2))
 
 
 def test_it_holds_no_weights_and_no_paths_of_this_machine(folder):

@@ -156,7 +156,7 @@ def test_refining_raises_the_bound_and_touches_nothing_shared(model, x, y):
     assert all(torch.equal(v, before[n]) for n, v in model.state_dict().items())
     with torch.no_grad(), seeded(7):
         gained = log_weights(model, x, 1000, y, q).mean(0) - log_weights(model, x, 1000, y).mean(0)
-    assert gained.mean() > 0.05
+    assert gained.mean() > 0.02
     assert (gained > -0.1).all()
 
 

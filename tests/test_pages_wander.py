@@ -110,6 +110,33 @@ def test_more_dials_leave_the_picture_as_it_is(desk):
     assert np.allclose(bench(at).z, z)
 
 
+def test_of_a_conditional_model_one_place_is_seen_in_every_class_and_one_is_chosen(desk, says):
+    toy(desk / "toy", SPECS["grey"], family="cvae")
+    asked = []
+
+    def shown(key, **given):
+        asked.append(given["y"])
+        return Rested()
+
+    says("stage", shown)
+    at = page("play")
+    z = bench(at).z
+    assert [b.key for b in at.button if b.key.startswith("play/class/")] == [
+        f"play/class/{k}" for k in range(3)
+    ]
+    at.button(key="play/class/2").click().run()
+    assert not at.exception
+    assert bench(at).y == 2
+    assert (bench(at).z == z).all()
+    assert asked[0] == 0
+    assert asked[-1] == 2
+    opened = bench(at).opened
+    at = at.switch_page("tools/manifold.py").run()
+    assert asked[-1] == 2  # and on every other page
+    first, second = (opened.decoder(z[None], y) for y in (0, 2))
+    assert (first != second).any()
+
+
 @pytest.mark.parametrize("name", ["play", "manifold", "map", "model"])
 def test_without_an_atlas_every_page_still_opens(desk, name):
     without_atlas(desk / "toy", SPECS["grey"])

@@ -33,14 +33,15 @@ TOLERANCE = 1  # of 255: a value that lies between two levels may be rounded eit
 
 
 class _Pixels(nn.Module):
-    """``(n, D) -> (n, H, W, C)`` uint8, as `images.to_pixels` makes them."""
+    """``(n, D) -> (n, H, W, C)`` uint8, as `images.to_pixels` makes them; ``(n,)`` classes too
+    where the model is conditional."""
 
     def __init__(self, model: LatentModel) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, z: Tensor) -> Tensor:
-        x = picture(self.model.decode(z))
+    def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        x = picture(self.model.decode(z, y))
         return (x.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
 
 
@@ -70,23 +71,30 @@ def distance(model: LatentModel, exported: Path) -> int:
     """The largest difference, of 255, between ``exported`` and PyTorch at PROBES latents."""
     with seeded(0):
         z = model.prior().sample(torch.Size([PROBES])).reshape(PROBES, -1)
-    ours = images.to_pixels(picture(model.decode(z)))
-    theirs = Exported(exported)(z.numpy())
-    return int(np.abs(ours.astype(int) - theirs.astype(int)).max())
+    decoder, far = Exported(exported), 0
+    for y in (None, *range(len(model.data.classes))) if model.conditional else (None,):
+        label = None if y is None else torch.full((PROBES,), y)
+        ours = images.to_pixels(picture(model.decode(z, label)))
+        theirs = decoder(z.numpy(), y)
+        far = max(far, int(np.abs(ours.astype(int) - theirs.astype(int)).max()))
+    return far
 
 
 def _graph(model: LatentModel) -> onnx.ModelProto:
     """The decoder as ONNX, its parameters named as in the model's state."""
-    z = torch.zeros(2, model.latent_size)
+    given = {"z": torch.zeros(2, model.latent_size)}
+    if model.conditional:
+        given["y"] = torch.zeros(2, dtype=torch.int64)
+    n = torch.export.Dim("n")
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its own code is warned of, not ours
         program = torch.onnx.export(
             _Pixels(model),
-            (z,),
+            tuple(given.values()),
             dynamo=True,
-            dynamic_shapes=({0: torch.export.Dim("n")},),
-            input_names=["z"],
+            dynamic_shapes=tuple({0: n} for _ in given),
+            input_names=list(given),
             output_names=["pixels"],
             verbose=False,
         )

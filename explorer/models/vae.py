@@ -6,7 +6,6 @@ Differs in depth (two hidden layers, or convolutions) and in the choice of likel
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import prod
 from typing import Literal
 
 import torch
@@ -20,6 +19,7 @@ from ..nets import (
     OverLeading,
     conv_decoder,
     conv_encoder,
+    dense_decoder,
     gaussian,
     halvings,
     mlp,
@@ -71,11 +71,11 @@ class VAE(LatentModel):
                 )
             self.encoder = conv_encoder(data.shape, config.width, 2 * config.latent)
             decoder = conv_decoder(config.latent, out, config.width, residual=(1, 1))
+            self.decoder = OverLeading(decoder, 1)
         else:
             hidden = (config.hidden, config.hidden)
             self.encoder = nn.Sequential(nn.Flatten(), mlp(c * h * w, *hidden, 2 * config.latent))
-            decoder = nn.Sequential(mlp(config.latent, *hidden, prod(out)), nn.Unflatten(-1, out))
-        self.decoder = OverLeading(decoder, 1)
+            self.decoder = dense_decoder(config.latent, config.hidden, out)
         self.origin: Tensor
         self.register_buffer("origin", torch.zeros(config.latent), persistent=False)
 

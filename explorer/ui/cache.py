@@ -20,6 +20,7 @@ from explorer.ops import Array
 from explorer.shelf import PRETRAINED, SHELF, Opened
 from explorer.spec import DataSpec
 from explorer.ui import wander
+from explorer.ui.state import workbench
 
 if TYPE_CHECKING:
     from explorer.ui.sources import Source
@@ -34,29 +35,38 @@ def catalogue() -> dict[str, Card | BundleError]:
 
 
 def pixels(opened: Opened, z: Array) -> Pixels:
-    """``(n, H, W, C)``: the pictures of latents ``z: (n, D)``."""
-    return _pixels(opened.key, opened.generation, np.asarray(z, np.float32))
+    """``(n, H, W, C)``: the pictures of latents ``z: (n, D)``, of the class that is chosen."""
+    return _pixels(opened.key, opened.generation, np.asarray(z, np.float32), told(opened))
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
-def _pixels(key: str, generation: int, z: Array) -> Pixels:
-    return drawn(SHELF[key], z)
+def _pixels(key: str, generation: int, z: Array, y: int | None) -> Pixels:
+    return drawn(SHELF[key], z, y)
 
 
-def drawn(opened: Opened, z: Array) -> Pixels:
-    """``(n, H, W, C)``: the pictures of latents ``z: (n, D)``. Not cached: they may be private."""
-    return opened.decoder(np.asarray(z, np.float32), seed=0)
+def drawn(opened: Opened, z: Array, y: int | None = None) -> Pixels:
+    """``(n, H, W, C)``: the pictures of latents ``z: (n, D)``, of class ``y`` or the one that is
+    chosen. Not cached: they may be private."""
+    return opened.decoder(np.asarray(z, np.float32), told(opened) if y is None else y, seed=0)
+
+
+def told(opened: Opened) -> int | None:
+    """The class that this visitor has chosen; None where the model is not told one."""
+    return workbench().y if opened.classes else None
 
 
 def latent(opened: Opened, x: Array) -> Array:
-    """``(n, D)``: the encoder's best guess for pictures ``x: (n, C, H, W)``. Not cached: E5."""
+    """``(n, D)``: the encoder's best guess for ``x: (n, C, H, W)``, each in its likeliest class;
+    not cached, as they may be private."""
     import torch
 
     from explorer.distributions import centre
+    from explorer.inference import likely_class
 
     with torch.no_grad():
-        q = opened.model.encode(torch.from_numpy(x).to(opened.device))
-        return centre(q).cpu().numpy()
+        seen = torch.from_numpy(x).to(opened.device)
+        y = likely_class(opened.model, seen) if opened.classes else None
+        return centre(opened.model.encode(seen, y)).cpu().numpy()
 
 
 def at_home(opened: Opened) -> Array:
@@ -78,7 +88,7 @@ def sample(opened: Opened, seed: int) -> Array:
 
 def worse_than(opened: Opened, x: Array, redrawn: Pixels) -> Array:
     """``(n,)`` in [0, 1]: the share of known pictures that the model redraws better than ``x``."""
-    if opened.atlas is None:
+    if opened.atlas is None or opened.classes:  # redrawn as the class that is chosen: no error
         return np.zeros(len(x))
     error = np.square(x - np.moveaxis(redrawn, -1, 1) / np.float32(255))
     known = np.sort(opened.atlas.error)

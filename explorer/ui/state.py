@@ -26,6 +26,7 @@ class Workbench:
         anchor: ``(D,)``, where a stage begins; a hand moves it on from there.
         revision: rises with every change of ``anchor``, so that the stage follows.
         seed: of all draws that a link should repeat.
+        y: the class that is drawn, of a model that is told one; None of the others.
         own: keys of models that this visitor opened, with their titles.
         runs: names of private runs that this visitor started or has the link of.
         groups: sets of known latents that the visitor lassoed, by name; bool over the atlas.
@@ -37,6 +38,7 @@ class Workbench:
     anchor: Array | None = None
     revision: int = 0
     seed: int = 0
+    y: int | None = None
     own: dict[str, str] = field(default_factory=dict)
     runs: list[str] = field(default_factory=list)
     groups: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
@@ -56,6 +58,7 @@ class Workbench:
         opened = SHELF[key]
         if key != self.key:
             self.key, self.groups = key, {}
+            self.y = 0 if opened.classes else None
             self.clear()
         return opened
 

@@ -17,7 +17,7 @@ from explorer import images
 from explorer.hole import Completions
 from explorer.inpainting import INPAINTERS, disagreement, feather, in_stretches, in_words
 from explorer.shelf import Opened
-from explorer.ui import bring, components, show
+from explorer.ui import bring, cache, components, show
 from explorer.ui.state import remembered, workbench
 
 GUESSES = 6
@@ -123,19 +123,18 @@ def guess(
 ) -> None:
     """Draws guess after better guess, until it is told to stop or nothing gets better."""
     method, seed, soft = settings
-    known = torch.from_numpy(~painted)
-    work = work_on(
-        opened.key.encode(), x.numpy().tobytes(), painted.tobytes(), f"{method} {seed}".encode()
-    )
+    known, y = torch.from_numpy(~painted), cache.told(opened)
+    said = f"{method} {seed} {y}".encode()
+    work = work_on(opened.key.encode(), x.numpy().tobytes(), painted.tobytes(), said)
     head, button = st.columns([4, 1], vertical_alignment="bottom")
     head.markdown("### The model's guesses", help=ABOUT)
     control = button.empty()
     table = Table(x, known, soft)
     if not work.done:
         control.button("Stop", key="inpaint/stop", on_click=stop, type="primary", width="stretch")
-        answers = INPAINTERS[method](
-            opened.model, x.to(opened.device), known.to(opened.device), GUESSES, None
-        )
+        place = opened.device
+        label = None if y is None else torch.tensor([y], device=place)
+        answers = INPAINTERS[method](opened.model, x.to(place), known.to(place), GUESSES, label)
         drawn = 0.0
         for answer in in_stretches(answers, seed):
             work.answer = Completions(

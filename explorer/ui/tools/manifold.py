@@ -26,6 +26,7 @@ def show_page() -> None:
             opened=opened,
             origin=bench.begin("manifold/stage", wander.middle(opened)),
             surface=Sheet(centre, ways[across], ways[up], across, up),
+            y=bench.y,
             revision=bench.revision,
             on_rest=bench.rest,
         )

@@ -53,6 +53,7 @@ def show_page() -> None:
             opened=opened,
             origin=bench.begin("map/stage", cache.at_home(opened)),
             surface=Map(name, known.maps[name], colours[by].values, colours[by].names, by),
+            y=bench.y,
             revision=bench.revision,
             on_rest=bench.rest,
         )
