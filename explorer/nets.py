@@ -8,6 +8,7 @@ from math import prod
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 
 def mlp(*sizes: int) -> nn.Sequential:
@@ -107,12 +108,24 @@ class _Double(nn.Module):
         return self.net(x)
 
 
+class Smooth(nn.Module):
+    """Every pixel the mean of itself and its neighbours above and to the left, sizes kept.
+
+    After a pixel shuffle, whose four phases have filters of their own, nothing of period two is
+    left: a checkerboard cannot be drawn (Sugawara et al. 2018, arXiv:1806.02658).
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.avg_pool2d(F.pad(x, (1, 0, 1, 0), mode="replicate"), 2, stride=1)
+
+
 def conv_decoder(
-    latent: int, shape: Sequence[int], width: int, residual: Sequence[int]
+    latent: int, shape: Sequence[int], width: int, residual: Sequence[int], smooth: bool = False
 ) -> nn.Sequential:
     """``(N, latent) -> (N, C, H, W)``; ``residual[k]`` extra blocks at the k-th coarsest size.
 
     The capacity belongs at 4x4 to 16x16, where a parameter costs the fewest operations.
+    ``smooth`` rules checkerboards out.
     """
     c, h, w = shape
     n = halvings(h, w)
@@ -128,7 +141,8 @@ def conv_decoder(
             e = channels_at(width, n - 2 - level)
             layers += [_Double(d, e)]
             d = e
-    return nn.Sequential(*layers, nn.Conv2d(d, 4 * c, 3, padding=1), nn.PixelShuffle(2))
+    layers += [nn.Conv2d(d, 4 * c, 3, padding=1), nn.PixelShuffle(2)]
+    return nn.Sequential(*layers, *([Smooth()] if smooth else []))
 
 
 def set_output_bias(net: nn.Module, logits: Tensor) -> None:

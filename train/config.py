@@ -27,6 +27,7 @@ class TrainConfig:
     model: dict[str, Any] = field(default_factory=dict)  # fields of the family's Config
     objective: str = "elbo"
     terms: dict[str, Any] = field(default_factory=dict)  # fields of the objective
+    grown_from: str = ""  # the recipe of a shipped model of half the size that it begins as
     notes: dict[str, str] = field(default_factory=dict)  # go on the card as they are
 
     epochs: int = field(

@@ -31,20 +31,19 @@ class Log:
     def __init__(self, run: Run, total: int, quiet: bool) -> None:
         self.run, self.total = run, total
         self.quiet = quiet or not sys.stderr.isatty()  # a file of bars tells nobody anything
-        self.sums: dict[str, Tensor] = {}
-        self.count = 0
+        self.sums: dict[str, tuple[Tensor, int]] = {}
         self.began, self.first = time.monotonic(), -1
         self.latest: dict[str, float | list[float]] = {}
 
     def add(self, terms: dict[str, Tensor]) -> None:
         """Counts one step's terms in."""
-        for name, value in terms.items():
-            self.sums[name] = value if self.count == 0 else self.sums[name] + value
-        self.count += 1
+        for name, value in terms.items():  # not every step has every term
+            total, count = self.sums.get(name, (torch.zeros_like(value), 0))
+            self.sums[name] = total + value, count + 1
 
     def write(self, step: int, lr: float) -> None:
         """One record of the means since the last; raises FloatingPointError if one diverged."""
-        means = {name: (value / self.count).item() for name, value in self.sums.items()}
+        means = {name: (total / count).item() for name, (total, count) in self.sums.items()}
         if bad := [name for name, value in means.items() if not math.isfinite(value)]:
             raise FloatingPointError(
                 f"The training diverged: {bad[0]} is {means[bad[0]]} at step {step}. Try a "
@@ -52,7 +51,7 @@ class Log:
             )
         self._append(step, {**means, "lr": lr})
         self.latest |= means
-        self.sums, self.count = {}, 0
+        self.sums = {}
         self._report(step)
 
     def held_out(self, step: int, model: LatentModel, data: Dataset, config: TrainConfig) -> None:

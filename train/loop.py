@@ -131,6 +131,8 @@ def update(trainer: Trainer, x: Tensor, y: Tensor | None) -> dict[str, Tensor]:
     """The whole training step, adversarial or not; every phase's terms by name."""
     seen: dict[str, Tensor] = {}
     for k, (phase, optimizer) in enumerate(zip(trainer.phases, trainer.optimizers, strict=True)):
+        if trainer.step < phase.begins:
+            continue
         terms = phase.loss(x, y, trainer.step)
         optimizer.zero_grad()
         terms["loss"].backward()

@@ -32,6 +32,7 @@ def pace(config: TrainConfig, spec: DataSpec, seconds: float = 0.8) -> float:
             trainer = assemble(dataclasses.replace(config, batch=size), _noise(spec, size))
             x = trainer.data.train.x.to(trainer.device).float() / 255
             y = trainer.data.train.y
+            trainer.step = trainer.total  # where every phase takes part
             began, steps = time.perf_counter(), 1
             update(trainer, x, y)
             if time.perf_counter() - began < seconds:

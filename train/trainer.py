@@ -18,6 +18,7 @@ from explorer.protocol import LatentModel
 from . import batches
 from .config import TrainConfig
 from .data import Dataset, load
+from .grow import grow
 from .objectives import OBJECTIVES, Phase
 
 
@@ -56,6 +57,8 @@ def assemble(config: TrainConfig, data: Dataset) -> Trainer:
     card = _card(config, data)
     model = bundle.build(card)
     model.start_at(data.train.mean_picture())
+    if config.grown_from:
+        grow(model, config.grown_from)
     model.to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     where = f"{config.name}: its terms do not fit {config.objective}"
     objective = filled(OBJECTIVES[config.objective], config.terms, where)
@@ -63,7 +66,7 @@ def assemble(config: TrainConfig, data: Dataset) -> Trainer:
     for phase in phases:
         phase.module.to(device)
     adam = [
-        torch.optim.Adam(p.module.parameters(), lr=config.lr, betas=(0.9, 0.99), fused=True)
+        torch.optim.Adam(p.module.parameters(), lr=config.lr, betas=(p.momentum, 0.99), fused=True)
         for p in phases
     ]
     average = copy.deepcopy(model).requires_grad_(False) if config.ema else model

@@ -43,6 +43,13 @@ class Config:
             range=(8, 64), step=8, help="channels at half size, doubled at each halving (conv)"
         ),
     )
+    doubling: Literal["shuffle", "smooth"] = field(
+        default="shuffle",
+        metadata=dict(
+            help="the last doubling of size; smooth: a mean over 2x2 pixels rules checkerboards "
+            "out, as a critic needs it (conv)"
+        ),
+    )
     likelihood: Literal[
         "bernoulli",
         "continuous_bernoulli",
@@ -70,7 +77,8 @@ class VAE(LatentModel):
                     f"Pictures of {h} x {w} cannot be halved, as convolutions do. Choose net mlp."
                 )
             self.encoder = conv_encoder(data.shape, config.width, 2 * config.latent)
-            decoder = conv_decoder(config.latent, out, config.width, residual=(1, 1))
+            smooth = config.doubling == "smooth"
+            decoder = conv_decoder(config.latent, out, config.width, (1, 1), smooth)
             self.decoder = OverLeading(decoder, 1)
         else:
             hidden = (config.hidden, config.hidden)

@@ -108,14 +108,14 @@ _SETTINGS: dict[str, dict[str, tuple[str, dict[str, Any]]]] = {
         BEST: ("fashion", {}),
     },
     "faces": {
-        QUICK: ("faces", dict(model=dict(latent=32, width=8, **_CONV), terms={}, ema=0.99)),
-        GOOD: ("faces", dict(model=dict(latent=64, width=16, **_CONV), epochs=15)),
-        BEST: ("faces", {}),
+        QUICK: ("faces-small", dict(model=dict(latent=32, width=8, **_CONV), terms={}, ema=0.99)),
+        GOOD: ("faces-small", dict(model=dict(latent=64, width=16, **_CONV), epochs=15)),
+        BEST: ("faces-small", {}),
     },
     OWN: {
-        QUICK: ("faces", dict(model=dict(latent=16, width=8, **_CONV), terms={}, ema=0.99)),
-        GOOD: ("faces", dict(model=dict(latent=32, width=16, **_CONV), terms={})),
-        BEST: ("faces", dict(model=dict(latent=64, width=32, **_CONV), terms={})),
+        QUICK: ("faces-small", dict(model=dict(latent=16, width=8, **_CONV), terms={}, ema=0.99)),
+        GOOD: ("faces-small", dict(model=dict(latent=32, width=16, **_CONV), terms={})),
+        BEST: ("faces-small", dict(model=dict(latent=64, width=32, **_CONV), terms={})),
     },
 }
 _OWN_STEPS = {QUICK: 20_000, GOOD: 10_000, BEST: 40_000}  # at most, whatever their number

@@ -6,7 +6,8 @@ An objective is a frozen dataclass that yields phases; a phase is a module and a
 from .elbo import ELBO
 from .iwae import IWAE
 from .phase import Objective, Phase, Terms
+from .vaegan import VAEGAN
 
-__all__ = ["ELBO", "IWAE", "OBJECTIVES", "Objective", "Phase", "Terms"]
+__all__ = ["ELBO", "IWAE", "OBJECTIVES", "VAEGAN", "Objective", "Phase", "Terms"]
 
-OBJECTIVES: dict[str, type[Objective]] = {"elbo": ELBO, "iwae": IWAE}
+OBJECTIVES: dict[str, type[Objective]] = {"elbo": ELBO, "iwae": IWAE, "vaegan": VAEGAN}

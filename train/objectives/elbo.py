@@ -39,7 +39,7 @@ class ELBO:
 
     def phases(self, model: LatentModel, data: Split) -> list[Phase]:
         self._check()
-        held = _Multiplier(self.beta) if self.hold_rate else None
+        held = Multiplier(self.beta) if self.hold_rate else None
 
         def loss(x: Tensor, y: Tensor | None, step: int) -> Terms:
             q, p = model.encode(x, y), model.prior(y)
@@ -47,10 +47,7 @@ class ELBO:
             distortion = -model.decode(z, y).log_prob(x).mean()
             kl = rate(q, p, z, log_q).mean()
             if held is not None:
-                beta = held.beta()
-                # down the gradient of this, the model sees beta·KL and log beta climbs while
-                # the KL is above what it may be
-                price = beta.detach() * kl - beta * (kl.detach() - self.hold_rate)
+                beta, price = held.beta(), held.price(kl, self.hold_rate)
             else:
                 beta = kl.new_tensor(self.beta * min(1.0, (step + 1) / max(1, self.warmup)))
                 price = beta * (self._counted(q, p) if self.free_bits else kl)
@@ -80,7 +77,7 @@ class ELBO:
         return rate_per_coordinate(q, p).mean(0).clamp(min=self.free_bits).sum()
 
 
-class _Multiplier(nn.Module):
+class Multiplier(nn.Module):
     """A positive Lagrange multiplier, learned by the optimiser of the model it restrains."""
 
     def __init__(self, start: float) -> None:
@@ -89,3 +86,9 @@ class _Multiplier(nn.Module):
 
     def beta(self) -> Tensor:
         return self.log_beta.exp()
+
+    def price(self, kl: Tensor, held: float) -> Tensor:
+        """``()``: what a ``kl`` that should be ``held`` nats costs. Down its gradient the model
+        sees beta·KL, and log beta climbs while the KL is above what it may be."""
+        beta = self.beta()
+        return beta.detach() * kl - beta * (kl.detach() - held)

@@ -20,11 +20,14 @@ class Phase:
     """One optimiser step per batch: ``loss(x, y, step)`` gives terms, ``terms["loss"]`` falls.
 
     ``module`` owns what the step changes, so that a critic or a multiplier is saved with it.
+    Steps before ``begins`` leave the phase out. ``momentum`` is Adam's first beta.
     """
 
     name: str
     module: nn.Module
     loss: Callable[[Tensor, Tensor | None, int], Terms]
+    begins: int = 0
+    momentum: float = 0.9
 
 
 class Objective(Protocol):
