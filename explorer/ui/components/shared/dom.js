@@ -44,6 +44,9 @@ export function themed(element, property) {
   return getComputedStyle(element).getPropertyValue(property).trim();
 }
 
+/** Moves of a pointer as they happen; a browser keeps its pointermove for the next frame. */
+export const MOVE = "onpointerrawupdate" in window ? "pointerrawupdate" : "pointermove";
+
 /**
  * Follows one pointer from press to release: start(event), move(event), end(event).
  * Where `start` returns false the press is not ours.
@@ -59,7 +62,7 @@ export function follow(element, { start, move, end }) {
       // a pointer made by a script cannot be captured; it is followed as far as the element goes
     }
   });
-  element.addEventListener("pointermove", (event) => {
+  element.addEventListener(MOVE, (event) => {
     if (event.pointerId === pointer) move(event);
   });
   const finish = (event) => {

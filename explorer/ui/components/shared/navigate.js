@@ -1,6 +1,6 @@
 // Moving about on a surface: drag pans, wheel and two fingers zoom, a still press is a tap.
 
-import { h } from "./dom.js";
+import { h, MOVE } from "./dom.js";
 
 const STILL = 5; // pixels that a tap may wander
 const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -48,18 +48,21 @@ export function navigate(element, on) {
     }
   });
 
+  element.addEventListener(MOVE, (event) => {
+    if (!pointers.has(event.pointerId)) on.hover?.(...at(event), event);
+    else claimed?.move(...at(event), event);
+  });
+
+  // the view moves once a frame
   element.addEventListener("pointermove", (event) => {
     const here = at(event);
     const last = pointers.get(event.pointerId);
-    if (!last) {
-      on.hover?.(...here, event);
-      return;
-    }
+    if (!last) return;
     const before = [...pointers.values()];
     pointers.set(event.pointerId, here);
     travelled += Math.hypot(here[0] - last[0], here[1] - last[1]);
-    if (claimed) claimed.move(...here, event);
-    else if (pointers.size === 2) pinch(before, [...pointers.values()]);
+    if (claimed) return;
+    if (pointers.size === 2) pinch(before, [...pointers.values()]);
     else if (travelled > STILL) on.pan(here[0] - last[0], here[1] - last[1]);
   });
 

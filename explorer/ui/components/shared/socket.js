@@ -10,6 +10,7 @@ const PATIENCE = 8000; // ms before a question counts as lost
 const LONGEST_PAUSE = 5000; // ms between two attempts to connect
 const FRAME = 16; // ms: as many questions are under way as frames fit into the line's delay
 const MOST = 8; // questions under way
+const APART = 8; // ms between two questions: what no screen would show is not asked
 const REMEMBERED = 8; // answers that tell how long the line is
 
 export class Decoder {
@@ -20,6 +21,8 @@ export class Decoder {
   constructor(onanswer, onstate = () => {}) {
     Object.assign(this, { onanswer, onstate });
     this.stamp = 0;
+    this.postedAt = -Infinity;
+    this.soon = null;
     this.asked = new Map(); // stamp -> { at, note }
     this.running = new Map(); // stamp -> done, of batches
     this.wish = null;
@@ -80,6 +83,7 @@ export class Decoder {
   close() {
     this.closed = true;
     clearTimeout(this.timer);
+    clearTimeout(this.soon);
     this.socket?.close();
     this.abandon();
     for (const { done } of this.batches.splice(0)) done(null);
@@ -114,6 +118,15 @@ export class Decoder {
     const now = performance.now();
     for (const [stamp, { at }] of this.asked) if (now - at > PATIENCE) this.asked.delete(stamp);
     if (this.wish && this.asked.size < this.window) {
+      const early = this.postedAt + APART - now;
+      if (early > 0) {
+        this.soon ??= setTimeout(() => {
+          this.soon = null;
+          this.pump();
+        }, early);
+        return;
+      }
+      this.postedAt = now;
       const { question, note } = this.wish;
       this.wish = null;
       this.asked.set(this.post(question), { at: now, note });
