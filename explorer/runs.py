@@ -6,7 +6,7 @@ metrics.jsonl        one record per log step         trainer, appended by line
 samples/000500.png   what it looks like              trainer
 checkpoints/000500/  a bundle and resume.safetensors trainer, published by one rename
 data/                pictures somebody brought       launcher; goes when the run is deleted
-stop                 "please stop"                   UI, by creating it
+stop                 "stopped" or "paused", please   UI, by creating it
 lock                 held while the trainer lives    trainer; the system drops it with it
 log.txt              stdout and stderr               trainer
 """
@@ -20,27 +20,25 @@ import re
 import secrets
 import shutil
 import subprocess
-import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
 from filelock import FileLock, Timeout
 
+from . import processes
 from .cards import CARD, replace_whole
 from .errors import RunError
+from .processes import ROOT
 
-ROOT = Path(__file__).parents[1]
 RUNS = Path(os.environ.get("LATENT_RUNS", ROOT / "runs"))
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 STOPPABLE = ("queued", "running")
-DIED = (
-    "The trainer ended without a word: it was killed, ran out of memory or disk, or the machine "
-    "went down. Its last checkpoint is kept; it can be resumed."
-)
+DIED = "The trainer ended without a word."
+KEPT = "Its last checkpoint is kept; it can be resumed."
+ENDS = ("stopped", "paused")  # as somebody may ask a trainer to end
 
 
 @dataclass(frozen=True)
@@ -121,6 +119,23 @@ class Run:
         """
         return FileLock(self.folder / "lock", timeout=0.03, poll_interval=0.005)
 
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[None]:
+        """Being this run's one trainer. Raises RunError where there is one, or no run."""
+        if not (self.folder / "status.json").is_file():
+            raise RunError(f"There is no run in {self.folder}. It may have been deleted.")
+        lock = self.lock()
+        try:
+            lock.acquire()
+        except Timeout:
+            raise RunError(
+                f"{self.name} is being trained already; watch it, or stop it first."
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
     def report(self, state: str, step: int, **more: Any) -> None:
         """Replaces status.json. ``pid`` is this process unless ``more`` says otherwise."""
         status = dict(state=state, step=step, pid=os.getpid(), at=time.time()) | more
@@ -128,6 +143,13 @@ class Run:
 
     def stop_requested(self) -> bool:
         return (self.folder / "stop").exists()
+
+    def asked_end(self) -> str:
+        """One of ENDS: how somebody asked the trainer to end."""
+        with contextlib.suppress(OSError):
+            said = (self.folder / "stop").read_text(encoding="utf-8")
+            return said if said in ENDS else ENDS[0]
+        return ENDS[0]
 
     # what a launcher and a watcher do
 
@@ -138,33 +160,19 @@ class Run:
     def start(self) -> subprocess.Popen[bytes]:
         """The trainer as a process of its own, which outlives this one and yields to it."""
         status = self.status()
-        if self.alive() or (status["pid"] is not None and _starting(status)):
+        if self.alive() or (status["pid"] is not None and processes.starting(status)):
             raise RunError(f"{self.name} is being trained already; watch it, or stop it first.")
         newest = self.checkpoint()
         (self.folder / "stop").unlink(missing_ok=True)
-        flags = 0
-        if sys.platform == "win32":
-            flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
-        with open(self.folder / "log.txt", "ab") as log:
-            trainer = subprocess.Popen(
-                [sys.executable, "-m", "train", "resume", str(self.folder.resolve())],
-                cwd=ROOT,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env={**os.environ, "OMP_WAIT_POLICY": "passive"},
-                start_new_session=True,  # Windows has the flags instead
-                creationflags=flags,
-            )
-        # it needs seconds to import torch before it can speak for itself
+        trainer = processes.launch(self.folder, ["train", "resume", str(self.folder.resolve())])
         step = int(newest.name) if newest else 0
         self.report("queued", step, of=status.get("of", 0), pid=trainer.pid)
         return trainer
 
-    def stop(self) -> None:
-        """Asks the trainer to end at its next step with a checkpoint."""
+    def stop(self, how: str = ENDS[0]) -> None:
+        """Asks the trainer to end at its next step with a checkpoint; ``how`` is one of ENDS."""
         with contextlib.suppress(FileNotFoundError):  # it has been deleted
-            (self.folder / "stop").touch()
+            replace_whole(self.folder / "stop", how.encode())
 
     def alive(self) -> bool:
         """Whether a trainer holds the lock."""
@@ -181,8 +189,9 @@ class Run:
         status = self._told()
         if status["state"] in STOPPABLE and not self.alive():
             status = self._told()  # its last words may have come between the two looks
-            if status["state"] in STOPPABLE and not _starting(status):
-                status |= dict(state="died", error=DIED)
+            if status["state"] in STOPPABLE and not processes.starting(status):
+                why = processes.reason(self.folder, status)
+                status |= dict(state="died", error=f"{DIED} Most likely, {why}. {KEPT}")
         return status
 
     def _told(self) -> dict[str, Any]:
@@ -258,12 +267,8 @@ class Run:
         while self.alive() and time.monotonic() < deadline:
             time.sleep(0.05)
         status = self._known()
-        trainer = _trainer(status) if status["state"] in STOPPABLE else None
-        if trainer is not None and trainer.pid != os.getpid():
-            with contextlib.suppress(psutil.NoSuchProcess):
-                trainer.kill()
-            while _trainer(status) is not None:
-                time.sleep(0.02)
+        if status["state"] in STOPPABLE:
+            processes.end(status)
         if self.alive():
             raise RunError(f"{self.name} is still being trained and does not stop. Try again.")
 
@@ -273,23 +278,3 @@ class Run:
             return self._told()
         except RunError:
             return dict(state="unreadable", step=0, pid=None, at=0.0)
-
-
-def _trainer(status: Mapping[str, Any]) -> psutil.Process | None:
-    """The living process that ``status`` names, unless its number has been given to another."""
-    try:
-        process = psutil.Process(status["pid"]) if status["pid"] else None
-        if process is None or process.status() == psutil.STATUS_ZOMBIE:
-            return None
-        return process if process.create_time() < status["at"] + 1 else None
-    except psutil.Error:
-        return None
-
-
-def _starting(status: Mapping[str, Any]) -> bool:
-    """Whether a queued run's trainer may still be importing torch."""
-    if status["state"] != "queued":
-        return False
-    if status["pid"] is None:  # nobody has started it yet
-        return time.time() - status["at"] < 60
-    return _trainer(status) is not None

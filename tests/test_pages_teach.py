@@ -255,15 +255,18 @@ def test_what_was_learned_opens_in_play(done):
     assert bench.opened.folder == done.checkpoint()
 
 
-def test_a_running_run_can_be_stopped_once(done, monkeypatch):
+@pytest.mark.parametrize(("label", "how"), [("Stop", "stopped"), ("Pause", "paused")])
+def test_a_running_run_can_be_ended_once(done, monkeypatch, label, how):
     done.report("running", 30, of=60, seconds_left=95.0)
     monkeypatch.setattr(Run, "alive", lambda self: True)
     at = page("runs")
     assert "Step 30 of 60. 2 minutes left" in said(at)
-    press(at, "Stop")
+    press(at, label)
     assert done.stop_requested()
-    assert "Stopping" in said(at)
+    assert done.asked_end() == how
+    assert "Ending" in said(at)
     assert button(at, "Stop").disabled
+    assert button(at, "Pause").disabled
 
 
 def test_a_run_that_failed_says_why_and_can_go_on(done, lab):

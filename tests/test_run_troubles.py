@@ -12,7 +12,7 @@ import running
 from running import ENDLESS, SHORT, made, state, until, weights
 from safetensors import SafetensorError
 
-from explorer import cards
+from explorer import cards, processes
 from explorer.errors import RunError
 from explorer.runs import Run
 from train import checkpoints, loop
@@ -165,6 +165,43 @@ def test_a_damaged_status_is_told(content):
     (run.folder / "status.json").write_text(content)
     with pytest.raises(RunError, match=r"status\.json"):
         run.status()
+
+
+def fallen():
+    run = made()
+    run.report("running", 5, oom_kills=processes.oom_kills())
+    return run
+
+
+def test_why_a_trainer_may_have_died_is_said_with_the_remedy(monkeypatch):
+    run = fallen()
+    assert state(run) == "died"
+    assert "somebody or the system ended it" in run.status()["error"]
+    assert "can be resumed" in run.status()["error"]
+    with monkeypatch.context() as patch:
+        before = processes.oom_kills()
+        patch.setattr(processes, "oom_kills", lambda: before + 1)
+        assert "out of memory" in run.status()["error"]
+    with monkeypatch.context() as patch:
+        patch.setattr(processes.psutil, "boot_time", lambda: time.time() + 60)
+        assert "restarted" in run.status()["error"]
+    with monkeypatch.context() as patch:
+        full = processes.shutil.disk_usage(run.folder)._replace(free=1000)
+        patch.setattr(processes.shutil, "disk_usage", lambda _: full)
+        assert "disk is full" in run.status()["error"]
+
+
+@pytest.mark.parametrize("jump", [-7200, 7200])
+def test_a_clock_that_is_set_neither_kills_a_trainer_nor_spares_it(launched, monkeypatch, jump):
+    run = made(epochs=ENDLESS)
+    launched(run)
+    at = time.time()
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time", lambda: at + jump)
+        until(lambda: run.metrics()[0])
+        assert state(run) == "running"
+        run.delete()
+    assert not run.folder.exists()
 
 
 # -- who sees it, and how it goes

@@ -262,7 +262,7 @@ def test_used_coordinates_are_counted():
         (dict(state="running", step=0, of=0, note="reading the data"), False, "Reading the data"),
         (dict(state="running", step=50, of=1000, seconds_left=130.0), False, "2 minutes left"),
         (dict(state="running", step=1050, of=2000, seconds_left=9), False, "1,050 of 2,000"),
-        (dict(state="running", step=50, of=1000, seconds_left=9), True, "Stopping"),
+        (dict(state="running", step=50, of=1000, seconds_left=9), True, "Ending"),
         (dict(state="stopped", step=50, of=1000, seconds_left=9), True, "Step 50 of 1,000"),
         (dict(state="failed", step=0), False, ""),
     ],

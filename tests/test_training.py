@@ -103,7 +103,7 @@ def test_the_learning_rate_goes_from_what_was_asked_to_its_end(name, end):
     for step in range(trainer.total + 1):
         trainer.step = step
         rates.append(loop._schedule(trainer))
-        assert {g["lr"] for o in trainer.optimizers for g in o.param_groups} == {rates[-1]}
+        assert {o.lr for o in trainer.optimizers} == {rates[-1]}
     assert rates[0] == pytest.approx(0.01)
     assert rates[-1] == pytest.approx(0.01 * end)
     assert all(b <= a for a, b in itertools.pairwise(rates))

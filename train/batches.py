@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor, nn
 
@@ -33,11 +35,14 @@ def per_epoch(pictures: int, batch: int) -> int:
 
 def indices(pictures: int, config: TrainConfig, step: int) -> Tensor:
     """``(batch,)``: which pictures step ``step`` sees; every pass has its own seeded order."""
-    each = per_epoch(pictures, config.batch)
-    epoch, position = divmod(step, each)
-    generator = torch.Generator().manual_seed(config.seed * 1_000_003 + epoch)
-    order = torch.randperm(pictures, generator=generator)
+    epoch, position = divmod(step, per_epoch(pictures, config.batch))
+    order = _order(pictures, config.seed * 1_000_003 + epoch)
     return order[position * config.batch : (position + 1) * config.batch]
+
+
+@functools.lru_cache(maxsize=1)  # of the pass that is going on
+def _order(pictures: int, seed: int) -> Tensor:
+    return torch.randperm(pictures, generator=torch.Generator().manual_seed(seed))
 
 
 def batch(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -13,9 +15,10 @@ from torch import Tensor
 
 from explorer import bundle
 from explorer.cards import replace_whole
+from explorer.errors import RunError
 from explorer.runs import Run
 
-from .trainer import Trainer
+from .trainer import Means, Trainer
 
 RESUME = "resume.safetensors"
 
@@ -36,7 +39,10 @@ def save(run: Run, trainer: Trainer) -> None:
     try:
         save_file(_state(trainer), partial / RESUME)
         bundle.save(partial, trainer.average.state_dict(), trainer.card)
+        for path in (run.folder / "metrics.jsonl", *partial.iterdir(), partial):
+            _to_disk(path)  # a machine may go down, and the older one goes after this
         partial.rename(target)
+        _to_disk(root)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)  # on a full disk it would take the last room
         raise
@@ -44,11 +50,28 @@ def save(run: Run, trainer: Trainer) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
+def _to_disk(path: Path) -> None:
+    with contextlib.suppress(FileNotFoundError, PermissionError):  # Windows opens no folder
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
 def resume(run: Run, trainer: Trainer) -> None:
     """Brings ``trainer`` to the run's last checkpoint, if any; cuts what it logged back to it."""
+    for part in (run.folder / "checkpoints").glob(".part-*"):
+        shutil.rmtree(part, ignore_errors=True)  # a trainer was killed while it wrote
     folder = run.checkpoint()
     if folder is not None:
-        _restore(trainer, load_file(folder / RESUME))
+        try:
+            _restore(trainer, load_file(folder / RESUME))
+        except (KeyError, RuntimeError) as error:
+            raise RunError(
+                f"{run.name}: its checkpoint does not fit its settings, or was written by another "
+                f"version ({str(error).splitlines()[0]}). Start a new run."
+            ) from error
     for sheet in run.samples():
         if int(sheet.stem) > trainer.step:
             sheet.unlink()
@@ -67,15 +90,19 @@ def _until(step: int, line: bytes) -> bool:
 
 
 def _state(trainer: Trainer) -> dict[str, Tensor]:
-    tensors = {"step": torch.tensor(trainer.step), "rng/cpu": torch.get_rng_state()}
+    tensors = {
+        "step": torch.tensor(trainer.step),
+        "rng/cpu": torch.get_rng_state(),
+        **{f"means/sums/{name}": value for name, value in trainer.means.sums.items()},
+        **{f"means/counts/{n}": torch.tensor(k) for n, k in trainer.means.counts.items()},
+    }
     if trainer.device.type == "cuda":
         tensors["rng/cuda"] = torch.cuda.get_rng_state()
     for phase, optimizer in zip(trainer.phases, trainer.optimizers, strict=True):
         for name, value in phase.module.state_dict().items():
             tensors[f"{phase.name}/weights/{name}"] = value
-        for k, moments in optimizer.state_dict()["state"].items():
-            for name, value in moments.items():
-                tensors[f"{phase.name}/adam/{k}/{name}"] = value
+        for name, value in optimizer.state().items():
+            tensors[f"{phase.name}/adam/{name}"] = value
     for name, value in trainer.average.state_dict().items():
         tensors[f"average/{name}"] = value
     # shared storage (the average may be the model) and strides are not safetensors' to keep
@@ -87,14 +114,13 @@ def _restore(trainer: Trainer, tensors: dict[str, Tensor]) -> None:
         return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
     trainer.step = int(tensors["step"])
+    sums = {name: value.to(trainer.device) for name, value in under("means/sums/").items()}
+    counts = {name: int(value) for name, value in under("means/counts/").items()}
+    trainer.means = Means(sums, counts)
     trainer.average.load_state_dict(under("average/"))
     for phase, optimizer in zip(trainer.phases, trainer.optimizers, strict=True):
         phase.module.load_state_dict(under(f"{phase.name}/weights/"))
-        moments: dict[int, dict[str, Tensor]] = {}
-        for key, value in under(f"{phase.name}/adam/").items():
-            k, name = key.split("/")
-            moments.setdefault(int(k), {})[name] = value
-        optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
+        optimizer.load(under(f"{phase.name}/adam/"))
     torch.set_rng_state(tensors["rng/cpu"])
     if "rng/cuda" in tensors and trainer.device.type == "cuda":
         torch.cuda.set_rng_state(tensors["rng/cuda"])

@@ -10,7 +10,7 @@ import time
 import torch
 from torch import Tensor
 
-from explorer import images
+from explorer import images, processes
 from explorer.cards import replace_whole
 from explorer.distributions import centre
 from explorer.inference import picture
@@ -26,24 +26,17 @@ SHOWN = 8  # pictures in a row of a sample sheet
 
 
 class Log:
-    """Sums terms where they live; reads them once per record, so that no step waits for one."""
+    """Writes what a run tells, and says how fast it goes."""
 
     def __init__(self, run: Run, total: int, quiet: bool) -> None:
         self.run, self.total = run, total
         self.quiet = quiet or not sys.stderr.isatty()  # a file of bars tells nobody anything
-        self.sums: dict[str, tuple[Tensor, int]] = {}
         self.began, self.first = time.monotonic(), -1
+        self.oom_kills = processes.oom_kills()
         self.latest: dict[str, float | list[float]] = {}
 
-    def add(self, terms: dict[str, Tensor]) -> None:
-        """Counts one step's terms in."""
-        for name, value in terms.items():  # not every step has every term
-            total, count = self.sums.get(name, (torch.zeros_like(value), 0))
-            self.sums[name] = total + value, count + 1
-
-    def write(self, step: int, lr: float) -> None:
-        """One record of the means since the last; raises FloatingPointError if one diverged."""
-        means = {name: (total / count).item() for name, (total, count) in self.sums.items()}
+    def write(self, step: int, means: dict[str, float], lr: float) -> None:
+        """One record of means since the last; raises FloatingPointError if one diverged."""
         if bad := [name for name, value in means.items() if not math.isfinite(value)]:
             raise FloatingPointError(
                 f"The training diverged: {bad[0]} is {means[bad[0]]} at step {step}. Try a "
@@ -51,7 +44,6 @@ class Log:
             )
         self._append(step, {**means, "lr": lr})
         self.latest |= means
-        self.sums = {}
         self._report(step)
 
     def held_out(self, step: int, model: LatentModel, data: Dataset, config: TrainConfig) -> None:
@@ -73,7 +65,14 @@ class Log:
             self.first, self.began = step, now
         pace = (step - self.first) / (now - self.began) if step > self.first else 0.0
         left = (self.total - step) / pace if pace else None
-        self.run.report("running", step, of=self.total, steps_per_second=pace, seconds_left=left)
+        self.run.report(
+            "running",
+            step,
+            of=self.total,
+            steps_per_second=pace,
+            seconds_left=left,
+            oom_kills=self.oom_kills,
+        )
         if not self.quiet:
             done = 30 * step // self.total
             shown = "  ".join(

@@ -10,11 +10,10 @@ import traceback
 
 import psutil
 import torch
-from filelock import Timeout
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from explorer.errors import ExplorerError, RunError
+from explorer.errors import ExplorerError
 from explorer.runs import Run
 
 from . import batches, checkpoints
@@ -29,18 +28,12 @@ def train(run: Run, quiet: bool = False) -> str:
     Raises RunError when another trainer holds the folder. Whatever else goes wrong is told in
     status.json, with the last good checkpoint kept.
     """
-    if not (run.folder / "status.json").is_file():
-        raise RunError(f"There is no run in {run.folder}. It may have been deleted.")
-    try:
-        with run.lock():
-            return _train(run, quiet)
-    except Timeout:
-        raise RunError(
-            f"{run.name} is being trained already; watch it, or stop it first."
-        ) from None
+    with run.hold():
+        return go_on(run, quiet)
 
 
-def _train(run: Run, quiet: bool) -> str:
+def go_on(run: Run, quiet: bool = False) -> str:
+    """As ``train``, by whoever holds the run."""
     trainer = None
     try:
         newest = run.checkpoint()
@@ -110,16 +103,16 @@ def _loop(run: Run, trainer: Trainer, quiet: bool) -> str:
     while trainer.step < trainer.total:
         if run.stop_requested():
             checkpoints.save(run, trainer)
-            return "stopped"
+            return run.asked_end()
         x, y = batches.batch(trainer.data.train, config, trainer.step, trainer.device)
         lr = _schedule(trainer)
-        log.add(update(trainer, x, y))
+        trainer.means.add(update(trainer, x, y))
         follow(trainer)
         trainer.step += 1
 
         step, last = trainer.step, trainer.step == trainer.total
         if step % config.log_every == 0 or step == 1 or last:
-            log.write(step, lr)
+            log.write(step, trainer.means.take(), lr)
         if step % config.evaluate_every == 0 or step == config.log_every or last:
             log.held_out(step, trainer.average, trainer.data, config)
         if step % config.checkpoint_every == 0 or step == config.log_every or last:
@@ -148,8 +141,7 @@ def _schedule(trainer: Trainer) -> float:
     cosine = 0.505 + 0.495 * math.cos(math.pi * trainer.step / trainer.total)
     lr = trainer.config.lr * (cosine if trainer.config.schedule == "cosine" else 1.0)
     for optimizer in trainer.optimizers:
-        for group in optimizer.param_groups:
-            group["lr"] = lr
+        optimizer.lr = lr
     return lr
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import copy
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
+from torch import Tensor
 
 from explorer import bundle
 from explorer.cards import Card, filled
@@ -16,10 +17,33 @@ from explorer.errors import RunError
 from explorer.protocol import LatentModel
 
 from . import batches
+from .adam import Adam
 from .config import TrainConfig
 from .data import Dataset, load
 from .grow import grow
 from .objectives import OBJECTIVES, Phase
+
+
+@dataclass
+class Means:
+    """Terms summed where they live, and read once per record, so that no step waits for one."""
+
+    sums: dict[str, Tensor] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)  # not every step has every term
+
+    def add(self, terms: dict[str, Tensor]) -> None:
+        """Counts one step's terms in."""
+        for name, value in terms.items():
+            self.sums[name] = self.sums[name] + value if name in self.sums else value
+            self.counts[name] = self.counts.get(name, 0) + 1
+
+    def take(self) -> dict[str, float]:
+        """The means since they were last taken, by name."""
+        names = sorted(self.sums)
+        values = torch.stack([self.sums[name].float() for name in names]).tolist()
+        means = {n: value / self.counts[n] for n, value in zip(names, values, strict=True)}
+        self.sums, self.counts = {}, {}
+        return means
 
 
 @dataclass
@@ -32,9 +56,10 @@ class Trainer:
     model: LatentModel
     average: LatentModel  # follows the model's weights; the model itself where ema is 0
     phases: list[Phase]
-    optimizers: list[torch.optim.Adam]
+    optimizers: list[Adam]
     device: torch.device
     step: int = 0
+    means: Means = field(default_factory=Means)  # of what has not been recorded yet
 
     @property
     def total(self) -> int:
@@ -65,10 +90,7 @@ def assemble(config: TrainConfig, data: Dataset) -> Trainer:
     phases = objective.phases(model, data.train)
     for phase in phases:
         phase.module.to(device)
-    adam = [
-        torch.optim.Adam(p.module.parameters(), lr=config.lr, betas=(p.momentum, 0.99), fused=True)
-        for p in phases
-    ]
+    adam = [Adam(p.module.parameters(), config.lr, (p.momentum, 0.99)) for p in phases]
     average = copy.deepcopy(model).requires_grad_(False) if config.ema else model
     return Trainer(config, data, card, model, average, phases, adam, device)
 

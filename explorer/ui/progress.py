@@ -30,6 +30,7 @@ STATES = {
     "queued": State("…", ":material/hourglass_top:", "blue", "starting"),
     "running": State("▶", ":material/play_arrow:", "blue", "training"),
     "done": State("✓", ":material/check_circle:", "green", "done"),
+    "paused": State("❚❚", ":material/pause_circle:", "gray", "paused"),
     "stopped": State("■", ":material/stop_circle:", "gray", "stopped"),
     "failed": State("✕", ":material/error:", "red", "failed"),
     "died": State("✕", ":material/bolt:", "red", "died"),
@@ -107,7 +108,7 @@ def line(status: Mapping[str, Any], stopping: bool) -> str:
     if status["state"] != "running":
         return done
     if stopping:
-        return f"{done}. Stopping at the next step, with a checkpoint."
+        return f"{done}. Ending at the next step, with a checkpoint."
     left = duration(status.get("seconds_left"))
     note = status.get("note", "")
     return ". ".join(

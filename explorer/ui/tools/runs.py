@@ -16,6 +16,8 @@ from explorer.ui.state import remembered, workbench
 
 FEW, LIST = 3, 190  # runs that are listed in full; pixels of a longer list
 
+ENDINGS = (("Pause", "paused", ":material/pause:"), ("Stop", "stopped", ":material/stop:"))
+
 
 def show_page() -> None:
     picture, controls = st.columns([3, 2], gap="large")
@@ -108,11 +110,14 @@ def act(run: Run, status: dict[str, Any]) -> None:
         st.switch_page("tools/play.py")
     with st.container(horizontal=True):
         if state in STOPPABLE:
-            if st.button("Stop", icon=":material/stop:", disabled=run.stop_requested()):
-                run.stop()
-                st.rerun()
+            for word, how, icon in ENDINGS:
+                if st.button(word, icon=icon, disabled=run.stop_requested()):
+                    run.stop(how)
+                    st.rerun()
         elif state not in ("done", "unreadable") and st.button(
-            "Go on", icon=":material/play_arrow:"
+            "Go on",
+            icon=":material/play_arrow:",
+            help="From its last checkpoint, exactly as if it had never ended.",
         ):
             run.start()
             st.rerun()
