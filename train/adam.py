@@ -42,12 +42,12 @@ class Adam:
     @torch.no_grad()
     def step(self) -> None:
         """Moves every parameter that has a gradient."""
-        moved = [k for k, p in enumerate(self.parameters) if p.grad is not None]
-        steps = [self._steps[k] for k in moved]
-        torch._foreach_add_(steps, 1)
-        torch._fused_adam_(
+        gradients = {k: p.grad for k, p in enumerate(self.parameters) if p.grad is not None}
+        moved, steps = list(gradients), [self._steps[k] for k in gradients]
+        torch.ops.aten._foreach_add_.Scalar(steps, 1)
+        torch.ops.aten._fused_adam_.default(
             [self.parameters[k] for k in moved],
-            [self.parameters[k].grad for k in moved],
+            list(gradients.values()),
             [self._first[k] for k in moved],
             [self._second[k] for k in moved],
             [],
