@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from . import ops
-from .distributions import rate_per_coordinate
+from .distributions import draw, rate_per_coordinate
 from .inference import picture
 from .protocol import LatentModel
 
@@ -18,11 +18,13 @@ ACTIVE = 0.01  # a coordinate is in use where its mean varies more than this (Bu
 @torch.no_grad()
 def rates(model: LatentModel, z: Tensor) -> Tensor:
     """``(D,)`` nats: each coordinate's mean KL over the pictures that the model draws at ``z``, of
-    its classes in turn where it is told one."""
+    its classes in turn where it is told one. Raises NotImplementedError where the posterior's
+    coordinates, or the prior's, have no KL of their own."""
     k = len(model.data.classes)
     y = torch.arange(len(z), device=z.device) % k if model.conditional else None
     x = picture(model.decode(z, y))
-    return rate_per_coordinate(model.encode(x, y), model.prior(y)).mean(0)
+    q = model.encode(x, y)
+    return rate_per_coordinate(q, model.prior(y), draw(q)[0]).mean(0)
 
 
 def spectrum(z: NDArray[np.float32]) -> NDArray[np.float32]:

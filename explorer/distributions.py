@@ -81,11 +81,21 @@ class Chain(Distribution):
         parts = eps.split(self.sizes, -1)
         return self.trace(lambda k, p: p.mean + p.stddev * parts[k])[0]
 
-    def continue_from(self, z: Tensor, keep: int) -> Tensor:
-        """Keeps the first ``keep`` blocks of ``z`` and samples the others given them."""
-        parts = z.split(self.sizes, -1)
-        lead = z.shape[:-1]
-        return self.trace(lambda k, p: parts[k] if k < keep else p.expand(lead).rsample())[0]
+    def to_noise(self, z: Tensor) -> Tensor:
+        """The standard-normal coordinates that ``from_noise`` makes ``z`` of."""
+        parts = zip(self.conditionals(z), z.split(self.sizes, -1), strict=True)
+        return torch.cat([(part - p.mean) / p.stddev for p, part in parts], -1)
+
+    def conditionals(self, z: Tensor) -> list[Distribution]:
+        """The distribution of each block given the blocks of ``z`` before it."""
+        seen, parts = [], z.split(self.sizes, -1)
+
+        def choose(k: int, p: Distribution) -> Tensor:
+            seen.append(p)
+            return parts[k]
+
+        self.trace(choose)
+        return seen
 
 
 @singledispatch
@@ -100,25 +110,60 @@ def _(q: Chain, shape: Sequence[int] = ()) -> tuple[Tensor, Tensor]:
     return q.draw(Size(shape))
 
 
+@draw.register
+def _(q: MixtureSameFamily, shape: Sequence[int] = ()) -> tuple[Tensor, Tensor]:
+    # learned through by its density alone: which part a draw is of has no gradient
+    z = q.sample(Size(shape))
+    return z, q.log_prob(z)
+
+
 @singledispatch
 def centre(q: Distribution) -> Tensor:
     """One representative value, batch + event: the mean, or the mean path of a chain."""
     return q.mean
 
 
+@centre.register
+def _(q: MixtureSameFamily) -> Tensor:
+    """The centre of the heaviest part: between the parts there may be nothing."""
+    heaviest = q.mixture_distribution.logits.argmax(-1)
+    return q.component_distribution.mean[..., heaviest, :]
+
+
 def rate(q: Distribution, p: Distribution, z: Tensor, log_q: Tensor) -> Tensor:
-    """KL(q‖p) in nats, batch-shaped: exact where torch knows it, else one-sample at ``z``."""
+    """KL(q‖p) in nats, batch-shaped: exact where there is a formula, else one-sample at ``z``.
+
+    Of a chain each block's KL is exact given the blocks of ``z`` before it: the same on average as
+    log q - log p, and steadier.
+    """
+    if isinstance(q, Chain):
+        return rate_per_coordinate(q, p, z).sum(-1)
     try:
         return kl_divergence(q, p)
     except NotImplementedError:
         return log_q - p.log_prob(z)
 
 
-def rate_per_coordinate(q: Distribution, p: Distribution) -> Tensor:
-    """``batch + (D,)``: the KL of each coordinate in nats, for two factorised distributions."""
+def rate_per_coordinate(q: Distribution, p: Distribution, z: Tensor) -> Tensor:
+    """``batch + (D,)``: the KL of each coordinate in nats, ``z`` a draw of ``q``.
+
+    For distributions that factorise, wherever ``z`` is, and for chains of them, along ``z``.
+    """
+    if isinstance(q, Chain):
+        pairs = zip(q.conditionals(z), _conditionals(p, q.sizes, z), strict=True)
+        shares = [rate_per_coordinate(a, b, z) for a, b in pairs]
+        return torch.cat([share.expand(*z.shape[:-1], -1) for share in shares], -1)
     if not (isinstance(q, Independent) and isinstance(p, Independent)):
         raise NotImplementedError("the KL has no share per coordinate unless both factorise")
     return kl_divergence(q.base_dist, p.base_dist)
+
+
+def _conditionals(p: Distribution, sizes: Sequence[int], z: Tensor) -> list[Distribution]:
+    """Those of a chain, or the slices of a diagonal normal."""
+    if isinstance(p, Chain):
+        return p.conditionals(z)
+    parts = zip(p.mean.split(tuple(sizes), -1), p.stddev.split(tuple(sizes), -1), strict=True)
+    return [diag_normal(loc, scale) for loc, scale in parts]
 
 
 def responsibilities(p: MixtureSameFamily, z: Tensor) -> Tensor:

@@ -115,17 +115,9 @@ def test_no_noise_is_the_centre_and_the_mean_path():
     torch.testing.assert_close(centre(diag_normal(MEAN, MEAN.exp())), MEAN)
 
 
-def test_a_chain_goes_on_from_what_is_kept():
-    z = torch.randn(5).expand(50_000, 5)
-    chain = told(MEAN[0])
-    with seeded(0):
-        on = chain.continue_from(z, keep=1)
-    assert torch.equal(on[:, :2], z[:, :2])
-    torch.testing.assert_close(on[:, 2:].mean(0), z[0, :2] @ A.T, atol=0.02, rtol=0)
-    torch.testing.assert_close(on[:, 2:].std(0), torch.full((3,), S2), atol=0.01, rtol=0)
-    assert torch.equal(chain.continue_from(z, keep=2), z)
-    fresh = chain.continue_from(z, keep=0)
-    assert fresh[:, :2].std(0).min() > 0.5 * S1
+def test_noise_and_latent_of_a_chain_are_two_names_of_one_thing():
+    chain, eps = told(MEAN), torch.randn(7, 4, 5)
+    torch.testing.assert_close(chain.to_noise(chain.from_noise(eps)), eps)
 
 
 def test_the_rate_is_the_exact_kl_where_there_is_a_formula():
@@ -163,15 +155,42 @@ def test_the_rate_to_a_mixture_averages_to_the_integral():
 def test_the_rate_is_the_sum_of_its_coordinates():
     q = diag_normal(torch.randn(4, 3), torch.rand(4, 3) + 0.2)
     p = diag_normal(torch.zeros(3), torch.ones(3))
-    shares = rate_per_coordinate(q, p)
+    shares = rate_per_coordinate(q, p, q.mean)
     assert shares.shape == (4, 3)
     assert (shares >= 0).all()
     torch.testing.assert_close(shares.sum(-1), kl_divergence(q, p))
 
 
-def test_a_chain_has_no_share_per_coordinate():
+def shifted(mean):
+    """A chain of the same blocks as ``told``, in which nothing depends on anything."""
+    zero = torch.zeros(*mean.shape[:-1], 5)
+    return diag_normal(zero, zero + 1)
+
+
+@pytest.mark.parametrize("other", [told, shifted], ids=["chain", "normal"])
+def test_the_rate_of_a_chain_is_its_kl_on_average_and_steadier_than_one_weight(other):
+    q, p = told(MEAN[0]), other(MEAN[1])
+    joint = written(MEAN[1]) if other is told else MultivariateNormal(torch.zeros(5), torch.eye(5))
+    exact = kl_divergence(written(MEAN[0]), joint)
+    with seeded(0):
+        z, log_q = draw(q, (50_000,))
+    each, crude = rate(q, p, z, log_q), log_q - p.log_prob(z)
+    assert (each.mean() - exact).abs() < max(4 * each.std() / 50_000**0.5, 1e-9)
+    assert each.std() < 0.8 * crude.std()
+    shares = rate_per_coordinate(q, p, z)
+    assert shares.shape == (50_000, 5)
+    torch.testing.assert_close(shares.sum(-1), each)
+
+
+def test_what_does_not_factorise_has_no_share_per_coordinate():
     with pytest.raises(NotImplementedError, match="factorise"):
-        rate_per_coordinate(told(MEAN), told(MEAN))
+        rate_per_coordinate(written(MEAN), shifted(MEAN), MEAN)
+
+
+def test_the_centre_of_a_mixture_is_that_of_its_heaviest_part():
+    loc = torch.randn(3, 2)
+    p = MixtureSameFamily(Categorical(torch.tensor([0.2, 0.5, 0.3])), diag_normal(loc, loc.exp()))
+    torch.testing.assert_close(centre(p), loc[1])
 
 
 def test_responsibilities_are_bayes_rule_over_the_parts():

@@ -6,11 +6,11 @@ from torch.distributions import kl_divergence
 
 from explorer import bundle
 from explorer.cards import Card
-from explorer.distributions import draw
+from explorer.distributions import centre, draw, responsibilities
 from explorer.errors import RunError
 from explorer.protocol import DataSpec
 from train.data import Split
-from train.objectives import ELBO, IWAE, OBJECTIVES
+from train.objectives import ELBO, IWAE, OBJECTIVES, Clusters
 
 DATA = Split(torch.zeros(32, 1, 8, 8, dtype=torch.uint8))
 
@@ -105,10 +105,16 @@ def test_a_held_rate_presses_on_the_model_as_beta_would(model, x):
     assert torch.allclose(*(torch.autograd.grad(loss, first)[0] for loss in (held, plain)))
 
 
+LAST = 10**6  # a step at which every objective has come to what it is for
+FAMILY = {"vade": "vade"}  # where an objective is for one family only
+
+
 @pytest.mark.parametrize("name", OBJECTIVES)
-def test_every_objectives_loss_has_a_gradient_for_all_that_it_trains(name, model, x):
-    for phase in OBJECTIVES[name]().phases(model, DATA):
-        phase.loss(x, None, 0)["loss"].backward()
+def test_every_objectives_loss_has_a_gradient_for_all_that_it_trains(name, x):
+    spec = DataSpec("toy", 1, 8, 8)
+    card = Card("toy", FAMILY.get(name, "vae"), dict(latent=5, hidden=32), spec)
+    for phase in OBJECTIVES[name]().phases(bundle.build(card).double(), DATA):
+        phase.loss(x, None, LAST)["loss"].backward()
         assert all(p.grad is not None for p in phase.module.parameters())
 
 
@@ -175,3 +181,35 @@ def test_both_gradients_point_the_same_way_on_average_and_one_wavers_less(model,
     alive = error > 0
     assert (apart / error)[alive].square().mean() < 2  # 1 in expectation
     assert found["dreg"].var(0).sum() < found["plain"].var(0).sum()
+
+
+# -- a mixture prior's beginning
+
+
+def test_a_mixture_prior_begins_where_the_codes_crowd():
+    """Two kinds of pictures: after the autoencoder each has a part of the prior to itself."""
+    torch.manual_seed(0)
+    spec = DataSpec("toy", 1, 8, 8)
+    model = bundle.build(Card("toy", "vade", dict(latent=2, hidden=16, clusters=2), spec))
+    kinds = torch.arange(64) % 2
+    pictures = torch.zeros(64, 1, 8, 8, dtype=torch.uint8)
+    pictures[kinds == 0, :, :4] = 255
+    pictures[kinds == 1, :, 4:] = 255
+    (phase,) = Clusters(pretrain=3, restarts=1).phases(model, Split(pictures))
+    before = model.loc.clone()
+    x = pictures.float() / 255
+    seen = phase.loss(x, None, 2)
+    assert seen["loss"] == seen["distortion"]  # as yet an autoencoder
+    assert torch.equal(model.loc, before)
+    seen = phase.loss(x, None, 3)
+    assert {"rate", "elbo"} <= set(seen)
+    found = responsibilities(model.prior(), centre(model.encode(x)))
+    assert (found.max(-1).values > 0.9).all()
+    part = found.argmax(-1)
+    assert len(part[kinds == 0].unique()) == len(part[kinds == 1].unique()) == 1
+    assert part[0] != part[1]
+
+
+def test_the_mixtures_objective_refuses_a_family_without_one(model):
+    with pytest.raises(RunError, match="family vade"):
+        Clusters().phases(model, DATA)

@@ -43,7 +43,7 @@ def quick(model: LatentModel, held: Split, config: TrainConfig) -> dict[str, flo
         "held/elbo": -(distortion + kl).item(),
     }
     with contextlib.suppress(NotImplementedError):  # its coordinates have no share of the KL
-        each = rate_per_coordinate(q, p).mean(0)
+        each = rate_per_coordinate(q, p, z).mean(0)
         record["held/coordinates"] = [round(v, 3) for v in each.tolist()]
     return record
 

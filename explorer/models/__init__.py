@@ -2,6 +2,13 @@
 
 from ..protocol import LatentModel
 from .cvae import CVAE
+from .ladder import Ladder
+from .vade import VaDE
 from .vae import VAE
 
-FAMILIES: dict[str, type[LatentModel]] = {"vae": VAE, "cvae": CVAE}
+FAMILIES: dict[str, type[LatentModel]] = {
+    "vae": VAE,
+    "cvae": CVAE,
+    "vade": VaDE,
+    "ladder": Ladder,
+}

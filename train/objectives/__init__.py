@@ -6,8 +6,14 @@ An objective is a frozen dataclass that yields phases; a phase is a module and a
 from .elbo import ELBO
 from .iwae import IWAE
 from .phase import Objective, Phase, Terms
+from .vade import Clusters
 from .vaegan import VAEGAN
 
-__all__ = ["ELBO", "IWAE", "OBJECTIVES", "VAEGAN", "Objective", "Phase", "Terms"]
+__all__ = ["ELBO", "IWAE", "OBJECTIVES", "VAEGAN", "Clusters", "Objective", "Phase", "Terms"]
 
-OBJECTIVES: dict[str, type[Objective]] = {"elbo": ELBO, "iwae": IWAE, "vaegan": VAEGAN}
+OBJECTIVES: dict[str, type[Objective]] = {
+    "elbo": ELBO,
+    "iwae": IWAE,
+    "vade": Clusters,
+    "vaegan": VAEGAN,
+}

@@ -50,7 +50,7 @@ class ELBO:
                 beta, price = held.beta(), held.price(kl, self.hold_rate)
             else:
                 beta = kl.new_tensor(self.beta * min(1.0, (step + 1) / max(1, self.warmup)))
-                price = beta * (self._counted(q, p) if self.free_bits else kl)
+                price = beta * (self._counted(q, p, z) if self.free_bits else kl)
             return dict(
                 loss=distortion + price,
                 distortion=distortion,
@@ -72,9 +72,9 @@ class ELBO:
                 "beside it. Set hold_rate to 0, or both of them."
             )
 
-    def _counted(self, q: Distribution, p: Distribution) -> Tensor:
+    def _counted(self, q: Distribution, p: Distribution, z: Tensor) -> Tensor:
         """``()``: the batch's mean KL, no coordinate counted below ``free_bits``."""
-        return rate_per_coordinate(q, p).mean(0).clamp(min=self.free_bits).sum()
+        return rate_per_coordinate(q, p, z).mean(0).clamp(min=self.free_bits).sum()
 
 
 class Multiplier(nn.Module):
