@@ -6,6 +6,7 @@ direction/<name> (2, D), scale/<name> (2,)             from the training part; s
 map/pca (N, 2)  map/umap (N, 2)                        where each point lies on a map
 axes (K, D)                                            dials, by what the eye sees
 mixture/weights (M,)  loc (M, D)  root (M, D, D)       the aggregate posterior's density
+clusters/weights  loc  root                            the prior's parts, where it is a mixture
 """
 
 from __future__ import annotations
@@ -77,6 +78,10 @@ class Mixture:
         """``(n,)``: log density of ``z: (n, D)`` in nats."""
         return np.logaddexp.reduce(self.log_joint(z), axis=1)
 
+    def part(self, k: int) -> Mixture:
+        """One of its Gaussians alone."""
+        return Mixture(np.ones(1, np.float32), self.loc[k : k + 1], self.root[k : k + 1])
+
     def draws(self, seed: int, n: int, temperature: float = 1.0) -> Array:
         """``(n, D)``: seeded draws, their noise scaled by ``temperature``."""
         chance = np.random.default_rng(seed)
@@ -93,6 +98,7 @@ class Atlas:
     error: Array
     axes: Array
     mixture: Mixture
+    clusters: Mixture | None = None
     labels: Array | None = None
     maps: dict[str, Array] = field(default_factory=dict)
     attributes: dict[str, Array] = field(default_factory=dict)
@@ -157,6 +163,22 @@ class Atlas:
         weight = weight / weight.sum(1, keepdims=True)
         return (weight[..., None] * self.latents[index]).sum(1).astype(np.float32)
 
+    def cluster_of(self, z: Array) -> NDArray[np.int64]:
+        """``(n,)``: the prior's likeliest part for each of ``z: (n, D)``; it must have parts."""
+        assert self.clusters is not None
+        return self.clusters.log_joint(z).argmax(1)
+
+    @cached_property
+    def cluster_names(self) -> list[tuple[int, float]]:
+        """For each part of the prior its commonest label and that one's share of it."""
+        assert self.clusters is not None
+        found, labels = self.cluster_of(self.latents), self.labels
+        names = []
+        for k in range(len(self.clusters.weights)):
+            inside = np.bincount(labels[found == k], minlength=1) if labels is not None else [0]
+            names.append((int(np.argmax(inside)), float(np.max(inside) / max(1, np.sum(inside)))))
+        return names
+
     def draws(self, seed: int, n: int, temperature: float = 1.0) -> Array:
         """``(n, D)``: seeded draws of the mixture, their noise scaled by ``temperature``."""
         return self.mixture.draws(seed, n, temperature)
@@ -176,10 +198,11 @@ def save(folder: Path, atlas: Atlas) -> None:
         "kl": _half(atlas.kl),
         "error": _half(atlas.error),
         "axes": _half(atlas.axes),
-        "mixture/weights": atlas.mixture.weights.astype(np.float32),
-        "mixture/loc": _half(atlas.mixture.loc),
-        "mixture/root": _half(atlas.mixture.root),
     }
+    for name, mixture in {"mixture": atlas.mixture, "clusters": atlas.clusters}.items():
+        if mixture is not None:
+            arrays[f"{name}/weights"] = mixture.weights.astype(np.float32)
+            arrays |= {f"{name}/loc": _half(mixture.loc), f"{name}/root": _half(mixture.root)}
     if atlas.labels is not None:
         arrays["labels"] = atlas.labels.astype(np.uint8)
     arrays |= {f"map/{name}": xy.astype(np.float32) for name, xy in atlas.maps.items()}
@@ -201,9 +224,8 @@ def load(folder: Path, expected: str | None) -> Atlas | None:
             kl=arrays["kl"],
             error=arrays["error"],
             axes=arrays["axes"],
-            mixture=Mixture(
-                arrays["mixture/weights"], arrays["mixture/loc"], arrays["mixture/root"]
-            ),
+            mixture=_mixture(arrays, "mixture"),
+            clusters=_mixture(arrays, "clusters") if "clusters/weights" in arrays else None,
             labels=arrays["labels"].astype(np.int64) if "labels" in arrays else None,
             maps=_under(arrays, "map/"),
             attributes=_under(arrays, "attribute/"),
@@ -222,20 +244,30 @@ def load(folder: Path, expected: str | None) -> Atlas | None:
 
 def _check(name: str, atlas: Atlas) -> None:
     n, d = atlas.latents.shape if atlas.latents.ndim == 2 else (0, 0)
-    parts = len(atlas.mixture.weights)
     fits = (
         n > 0
         and atlas.axes.ndim == 2
         and atlas.axes.shape[1] == d
-        and atlas.mixture.loc.shape == (parts, d)
-        and atlas.mixture.root.shape == (parts, d, d)
-        and bool((np.diagonal(atlas.mixture.root, axis1=1, axis2=2) > 0).all())
+        and all(_is_density(m, d) for m in (atlas.mixture, atlas.clusters) if m is not None)
         and all(xy.shape == (n, 2) for xy in atlas.maps.values())
         and all(v.shape == (n,) for v in (atlas.kl, atlas.error, *atlas.attributes.values()))
         and all(v.move.shape == (d,) for v in atlas.directions.values())
     )
     if not fits:
         raise BundleError(f"{name}: the parts of its atlas do not fit together. Build it again.")
+
+
+def _is_density(mixture: Mixture, d: int) -> bool:
+    parts = len(mixture.weights)
+    return (
+        mixture.loc.shape == (parts, d)
+        and mixture.root.shape == (parts, d, d)
+        and bool((np.diagonal(mixture.root, axis1=1, axis2=2) > 0).all())
+    )
+
+
+def _mixture(arrays: Arrays, name: str) -> Mixture:
+    return Mixture(arrays[f"{name}/weights"], arrays[f"{name}/loc"], arrays[f"{name}/root"])
 
 
 def _half(values: Array) -> Array:

@@ -22,19 +22,29 @@ if TYPE_CHECKING:
 
 Latents = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
+LEVELS = "levels"  # where an exported decoder says theirs
 CHUNK = 32  # latents decoded together: bounds the memory of convolutions
 
 
 class Decoder(Protocol):
     """Attributes:
     conditional: whether ``y`` makes a difference.
+    levels: names of the blocks of ``z`` of which each depends on those before; or none.
     """
 
     conditional: bool
+    levels: tuple[str, ...]
 
     def __call__(self, z: Latents, y: int | None = None, seed: int | None = None) -> Pixels:
         """``(n, H, W, C)``: pictures of ``z: (n, D)``, all of class ``y`` where it has classes."""
         ...
+
+
+def levels(model: LatentModel) -> tuple[str, ...]:
+    """Names of the blocks of a latent of which each depends on those before; none of others."""
+    from .distributions import Chain
+
+    return tuple(b.name for b in model.blocks) if isinstance(model.prior(), Chain) else ()
 
 
 class Exported:
@@ -57,6 +67,8 @@ class Exported:
                 f"python -m train export {path.parent}"
             ) from None
         self.conditional = len(self._session.get_inputs()) > 1
+        said = self._session.get_modelmeta().custom_metadata_map.get(LEVELS, "")
+        self.levels = tuple(said.split(",")) if said else ()
 
     def __call__(self, z: Latents, y: int | None = None, seed: int | None = None) -> Pixels:
         parts = []
@@ -74,7 +86,7 @@ class InTorch:
 
     def __init__(self, model: LatentModel) -> None:
         self._model = model
-        self.conditional = model.conditional
+        self.conditional, self.levels = model.conditional, levels(model)
 
     def __call__(self, z: Latents, y: int | None = None, seed: int | None = None) -> Pixels:
         import torch

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Size, Tensor
 from torch.distributions import Distribution, Independent
 
-from .distributions import centre, diag_normal, draw
+from .distributions import Chain, centre, diag_normal, draw
 from .protocol import LatentModel
 from .rng import seeded
 
@@ -98,6 +98,23 @@ def prior_draws(model: LatentModel, seed: int, n: int) -> NDArray[np.float32]:
     """``(n, D)``: seeded draws of p(z)."""
     with seeded(seed):
         return model.prior().sample(Size([n])).cpu().numpy().reshape(n, -1)
+
+
+@torch.no_grad()
+def redrawn(
+    model: LatentModel, z: NDArray[np.float32], level: int, n: int, seed: int
+) -> NDArray[np.float32]:
+    """``(n, D)``: ``z: (D,)`` with the noise of block ``level`` drawn anew, the others' kept.
+
+    What depends on that block follows it, as in the ladder of Sønderby et al. 2016.
+    """
+    prior, start = model.prior(), sum(block.size for block in model.blocks[:level])
+    assert isinstance(prior, Chain)
+    part = slice(start, start + model.blocks[level].size)
+    eps = prior.to_noise(torch.from_numpy(z).to(next(model.parameters()).device)).repeat(n, 1)
+    with seeded(seed):
+        eps[:, part] = torch.randn(n, model.blocks[level].size).to(eps)
+    return prior.from_noise(eps).cpu().numpy()
 
 
 def picture(p: Distribution) -> Tensor:

@@ -26,7 +26,9 @@ def toy(folder, spec, latent=4, family="vae"):
     """A bundle with an atlas, untrained."""
     torch.manual_seed(0)
     likelihood = "bernoulli" if spec.channels == 1 else "learned_gaussian"
-    config = {"latent": latent, "hidden": 16, "likelihood": likelihood}
+    sizes = latent if isinstance(latent, dict) else {"latent": latent}
+    latent = sum(sizes.values())
+    config = {**sizes, "hidden": 16, "likelihood": likelihood}
     card = Card(folder.name, family, config, spec, title=folder.name.title())
     model = bundle.build(card)
     bundle.save(folder, model.state_dict(), card)
@@ -43,6 +45,10 @@ def toy(folder, spec, latent=4, family="vae"):
             },
         )
     maps = {"pca": z[:, :2], "umap": z[:, 2:4]}
+    if family == "vade":
+        far = np.linspace(-30, 30, 10, dtype=np.float32)[:, None] * np.ones(latent, np.float32)
+        parts = np.tile(np.eye(latent, dtype=np.float32), (10, 1, 1))
+        told["clusters"] = atlas.Mixture(np.full(10, 0.1, np.float32), far, parts)
     atlas.save(folder, some_atlas(60, latent, maps=maps, **told))
     cards.write_card(folder, card)
 

@@ -20,6 +20,7 @@ KINDS = {
     "grey": ("vae", DataSpec("toy", 1, 8, 8), dict(latent=4, hidden=16), True),
     "colour": ("vae", DataSpec("toy", 3, 16, 8), dict(latent=5, net="conv", width=8), False),
     "by class": ("cvae", DataSpec("toy", 1, 8, 8, CLASSES), dict(latent=4, hidden=16), True),
+    "levels": ("ladder", DataSpec("toy", 1, 8, 8), dict(top=3, bottom=4, hidden=16), True),
 }
 
 
@@ -56,6 +57,12 @@ def test_a_class_is_heard_by_both_where_the_model_hears_it(folder):
         assert draw.conditional == (card.family == "cvae")
         drawn = [draw(z, y) for y in (None, *range(len(card.data.classes)))]
         assert all((a != b).any() for a, b in itertools.combinations(drawn, 2))
+
+
+def test_both_know_the_levels(folder):
+    model, card = bundle.load(folder)
+    names = ("whole", "detail") if card.family == "ladder" else ()
+    assert decoder.Exported(folder / DECODER).levels == decoder.InTorch(model).levels == names
 
 
 def test_it_holds_no_weights_and_no_paths_of_this_machine(folder):

@@ -137,6 +137,36 @@ def test_of_a_conditional_model_one_place_is_seen_in_every_class_and_one_is_chos
     assert (first != second).any()
 
 
+def test_of_a_mixture_prior_a_cluster_can_be_drawn_from_and_the_map_coloured(desk):
+    toy(desk / "toy", SPECS["grey"], family="vade")
+    at = page("play")
+    known = bench(at).opened.atlas
+    assert any("Your picture lies in cluster" in c.value for c in at.caption)
+    at.button(key="play/cluster/1").click().run()
+    assert not at.exception
+    first = bench(at).z
+    assert known.cluster_of(first[None])[0] == 1  # the toy's are far from each other
+    at.button(key="play/cluster/1").click().run()
+    assert (bench(at).z != first).all()  # another one each time
+    assert "Cluster" in page("map").selectbox(key="map/colour").options
+
+
+def test_of_a_ladder_one_level_is_drawn_anew_and_the_other_stays(desk):
+    toy(desk / "toy", SPECS["grey"], latent=dict(top=2, bottom=3), family="ladder")
+    at = page("play")
+    z = bench(at).z
+    at.button(key="play/level/detail/0").click().run()
+    assert not at.exception
+    assert np.allclose(bench(at).z[:2], z[:2])
+    assert not np.isclose(bench(at).z[2:], z[2:]).any()
+    z = bench(at).z
+    prior = bench(at).opened.model.prior()
+    at.button(key="play/level/whole/1").click().run()
+    assert not np.isclose(bench(at).z[:2], z[:2]).any()
+    before, after = (prior.to_noise(torch.from_numpy(each)) for each in (z, bench(at).z))
+    assert torch.allclose(before[2:], after[2:], atol=1e-4)
+
+
 @pytest.mark.parametrize("name", ["play", "manifold", "map", "model"])
 def test_without_an_atlas_every_page_still_opens(desk, name):
     without_atlas(desk / "toy", SPECS["grey"])

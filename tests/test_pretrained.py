@@ -12,9 +12,9 @@ from explorer.cards import ATLAS, DECODER, WEIGHTS
 from explorer.inference import log_weights, picture
 from explorer.rng import seeded
 from train import export
+from train.batches import seen
 from train.config import TrainConfig, recipes
 from train.data import DATASETS
-from train.evaluate import seen
 
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 SHIPPED = ("digits", "digits-2d", "faces", "fashion")

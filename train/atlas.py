@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+from torch.distributions import Distribution, MixtureSameFamily
 
 from explorer import atlas, bundle, ops
 from explorer.atlas import Atlas, Mixture
@@ -54,6 +55,7 @@ def chart(model: LatentModel, data: Dataset, seed: int) -> Atlas:
         error=error,
         axes=visual_axes(model, known, seed).numpy(),
         mixture=mixture(known.numpy(), z, seed),
+        clusters=clusters(model.prior()),
         labels=None if data.held.y is None else data.held.y.numpy(),
         maps={"pca": flat(z), "umap": umap(z, seed)},
         attributes=truth,
@@ -86,6 +88,15 @@ def facts(model: LatentModel, split: Split) -> tuple[Tensor, Tensor, Tensor]:
         parts.append((z, kl, error))
     z, kl, error = (torch.cat(column) for column in zip(*parts, strict=True))
     return z, kl, error
+
+
+def clusters(prior: Distribution) -> Mixture | None:
+    """The parts of a prior that is a mixture."""
+    if not isinstance(prior, MixtureSameFamily):
+        return None
+    parts = prior.component_distribution
+    spread = torch.diag_embed(parts.stddev)
+    return Mixture(*(v.numpy() for v in (prior.mixture_distribution.probs, parts.mean, spread)))
 
 
 def mixture(z: Array, held: Array, seed: int) -> Mixture:
@@ -127,9 +138,10 @@ def visual_axes(model: LatentModel, z: Tensor, seed: int, step: float = 0.5) -> 
     with seeded(seed):
         at = z[torch.randperm(len(z))[:PROBES]]
     gram = torch.zeros(len(mean), len(mean), dtype=torch.float64)
-    for point in at:
-        ahead = blurred(picture(model.decode(point + step * root.T)))
-        behind = blurred(picture(model.decode(point - step * root.T)))
+    for k, point in enumerate(at):
+        y = classes(model, k, len(root))
+        ahead = blurred(picture(model.decode(point + step * root.T, y)))
+        behind = blurred(picture(model.decode(point - step * root.T, y)))
         slope = (ahead - behind) / (2 * step)
         gram += (slope @ slope.T).double()
     order = torch.linalg.eigh(gram).eigenvectors.flip(-1).float()  # most visible first
@@ -139,8 +151,14 @@ def visual_axes(model: LatentModel, z: Tensor, seed: int, step: float = 0.5) -> 
     return axes * torch.where(change < 0, -1.0, 1.0)[:, None]
 
 
+def classes(model: LatentModel, k: int, n: int) -> Tensor | None:
+    """``(n,)``: the k-th class, beginning anew after the last; None where none is told."""
+    return torch.full((n,), k % len(model.data.classes)) if model.conditional else None
+
+
 def _brightness(model: LatentModel, z: Tensor, axis: Tensor) -> Tensor:
-    pair = picture(model.decode(torch.stack([z - axis, z + axis]))).flatten(1).mean(1)
+    y = classes(model, 0, 2)
+    pair = picture(model.decode(torch.stack([z - axis, z + axis]), y)).flatten(1).mean(1)
     return pair[1] - pair[0]
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from explorer.errors import DataError
 from explorer.likelihoods import LIKELIHOODS
+from explorer.rng import seeded
 
 from .config import TrainConfig
 from .data import Dataset, Split
@@ -59,6 +60,18 @@ def batch(
         x = torch.bernoulli(x)
     if x.shape[1] > 1:
         x = x.contiguous(memory_format=torch.channels_last)
+    return x, y
+
+
+def seen(
+    split: Split, config: TrainConfig, part: slice, device: torch.device
+) -> tuple[Tensor, Tensor | None]:
+    """Pictures as the likelihood wants them, never augmented; binarised with a fixed seed."""
+    x = split.x[part].to(device).float() / 255
+    y = None if split.y is None else split.y[part].to(device)
+    if config.binarise == "dynamic":
+        with seeded(part.start or 0):
+            x = torch.bernoulli(x)
     return x, y
 
 

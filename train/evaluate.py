@@ -19,9 +19,11 @@ from explorer.inference import log_likelihood, log_weights, picture
 from explorer.protocol import LatentModel
 from explorer.rng import seeded
 
+from .batches import seen
 from .config import TrainConfig
 from .data import Dataset, Split, load
 from .directions import sides
+from .particulars import particulars
 
 LOOK = 512  # held-out pictures in a quick look
 ELBO_SAMPLES = 32
@@ -48,18 +50,6 @@ def quick(model: LatentModel, held: Split, config: TrainConfig) -> dict[str, flo
     return record
 
 
-def seen(
-    split: Split, config: TrainConfig, part: slice, device: torch.device
-) -> tuple[Tensor, Tensor | None]:
-    """Pictures as the likelihood wants them, never augmented; binarised with a fixed seed."""
-    x = split.x[part].to(device).float() / 255
-    y = None if split.y is None else split.y[part].to(device)
-    if config.binarise == "dynamic":
-        with seeded(part.start or 0):
-            x = torch.bernoulli(x)
-    return x, y
-
-
 def evaluate(folder: Path, k: int = 5000, n: int | None = None) -> Card:
     """Measures a bundle on its held-out pictures, prints the table, and writes it on the card.
 
@@ -70,7 +60,7 @@ def evaluate(folder: Path, k: int = 5000, n: int | None = None) -> Card:
     model, card = bundle.load(folder)
     config = TrainConfig.from_dict(card.training, card.name)
     data = load(config.dataset, config.data)
-    metrics = measure(model, data, config, k, n)
+    metrics = measure(model, data, config, k, n) + particulars(model, data, config)
     known = atlas.load(folder, card.files.get(cards.ATLAS))
     if known is not None:
         metrics += attribute_metrics(known)

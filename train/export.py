@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from explorer import bundle, images
 from explorer.cards import DECODER, WEIGHTS, Card, write_card
-from explorer.decoder import Exported
+from explorer.decoder import LEVELS, Exported, levels
 from explorer.errors import BundleError
 from explorer.inference import picture
 from explorer.protocol import LatentModel
@@ -102,6 +102,8 @@ def _graph(model: LatentModel) -> onnx.ModelProto:
     graph = program.model_proto
     for part in (graph, graph.graph, *graph.graph.node, *graph.graph.value_info):
         part.ClearField("metadata_props")  # where on this machine each line of ours stands
+    if names := levels(model):
+        graph.metadata_props.add(key=LEVELS, value=",".join(names))
     return graph
 
 

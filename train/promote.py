@@ -15,9 +15,9 @@ from explorer.protocol import LatentModel
 from explorer.rng import seeded
 from explorer.runs import Run
 
+from .batches import seen
 from .config import TrainConfig, recipe, recipes
 from .data import load
-from .evaluate import seen
 
 TOLERANCE = 0.05  # nats that half precision may cost
 PROBE = slice(0, 500)

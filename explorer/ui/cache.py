@@ -69,6 +69,13 @@ def latent(opened: Opened, x: Array) -> Array:
         return centre(opened.model.encode(seen, y)).cpu().numpy()
 
 
+def redrawn(opened: Opened, z: Array, level: int, n: int, seed: int) -> Array:
+    """``(n, D)``: ``z: (D,)`` with one of its levels drawn anew."""
+    from explorer.inference import redrawn
+
+    return redrawn(opened.model, z, level, n, seed)
+
+
 def at_home(opened: Opened) -> Array:
     """``(D,)``: where a model is shown first: a known latent, typical but not the bland middle."""
     if opened.atlas is None:

@@ -137,8 +137,20 @@ def colours(opened: Opened) -> dict[str, Colour]:
         found["Class"] = Colour(known.labels, classes)
     for attribute in described(known.attributes):
         found[attribute.title] = Colour(known.attributes[attribute.name])
+    if known.clusters is not None:
+        found["Cluster"] = Colour(known.cluster_of(known.latents), cluster_names(opened))
     found["Redrawing error"] = Colour(known.error)
     return found | {"Information (KL, nats)": Colour(known.kl)}
+
+
+def cluster_names(opened: Opened) -> tuple[str, ...]:
+    """The parts of the prior by number, each with what it mostly holds where that is known."""
+    assert opened.atlas is not None
+    named, classes = [], opened.data.classes
+    for k, (label, share) in enumerate(opened.atlas.cluster_names):
+        mostly = f": {share:.0%} {classes[label]}" if classes and share else ""
+        named.append(f"Cluster {k + 1}{mostly}")
+    return tuple(named)
 
 
 def some(z: Array, most: int) -> Array:

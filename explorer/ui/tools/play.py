@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
 import streamlit as st
 
 from explorer.ops import Array
-from explorer.ui import cache, show, wander
+from explorer.ui import cache, kinds, show, wander
 from explorer.ui.components import Axis, Dials, Plane, stage
 from explorer.ui.components.stage import CORNERS
 from explorer.ui.state import Workbench, remembered, workbench
@@ -66,31 +65,16 @@ def show_page() -> None:
     assert bench.z is not None
 
     if opened.classes:
-        handwriting(bench)
+        kinds.classes(bench)
+    if opened.atlas is not None and opened.atlas.clusters is not None:
+        kinds.clusters(bench, opened.atlas)
     with st.container(horizontal=True, gap="medium"):
         take(bench, "play/like", "More like this", wander.variations(opened, bench.z, STRIP))
         if opened.atlas is not None:
             near = wander.nearest(opened, bench.z)
             take(bench, "play/near", "The nearest it knows", near[None])
-
-
-def handwriting(bench: Workbench) -> None:
-    """The picture's place in every class; the one that is pressed is drawn from now on."""
-    assert bench.z is not None
-    assert bench.y is not None
-    classes = bench.opened.classes
-    each = [cache.drawn(bench.opened, bench.z[None], y) for y in range(len(classes))]
-    pressed = show.choices("play/class", "The same hand writes them all", np.concatenate(each))
-    st.caption(
-        f"You see {classes[bench.y]}. Press another: the place stays, and with it slant, weight "
-        "and width.",
-        help="A conditional model is told the class y, so its latent z is left with the rest. "
-        "Here z stays and y changes (Sohn et al. 2015; Kingma et al. 2014).",
-    )
-    if pressed is not None:
-        bench.y = pressed
-        bench.move(bench.z)
-        st.rerun()
+        for k, name in enumerate(opened.decoder.levels):
+            take(bench, f"play/level/{name}", f"Another {name}", kinds.level(bench, k, STRIP))
 
 
 def take(bench: Workbench, key: str, title: str, z: Array) -> None:

@@ -1,0 +1,58 @@
+"""What only some models can be asked for: a class, a cluster, one level of two."""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+import streamlit as st
+
+from explorer.atlas import Atlas
+from explorer.ops import Array
+from explorer.ui import cache, show, wander
+from explorer.ui.state import Workbench
+
+
+def classes(bench: Workbench) -> None:
+    """The picture's place in every class; the one that is pressed is drawn from now on."""
+    assert bench.z is not None
+    assert bench.y is not None
+    names = bench.opened.classes
+    each = [cache.drawn(bench.opened, bench.z[None], y) for y in range(len(names))]
+    pressed = show.choices("play/class", "The same hand writes them all", np.concatenate(each))
+    st.caption(
+        f"You see {names[bench.y]}. Press another: the place stays, and with it slant, weight "
+        "and width.",
+        help="A conditional model is told the class y, so its latent z is left with the rest. "
+        "Here z stays and y changes (Sohn et al. 2015; Kingma et al. 2014).",
+    )
+    if pressed is not None:
+        bench.y = pressed
+        bench.move(bench.z)
+        st.rerun()
+
+
+def clusters(bench: Workbench, known: Atlas) -> None:
+    """The middle of every cluster; of the one that is pressed a picture is drawn."""
+    assert bench.z is not None
+    assert known.clusters is not None
+    middles = cache.pixels(bench.opened, known.clusters.loc)
+    pressed = show.choices("play/cluster", "Draw from a cluster", middles)
+    here = int(known.cluster_of(bench.z[None])[0])
+    st.caption(
+        f"Your picture lies in {wander.cluster_names(bench.opened)[here].lower()}.",
+        help="The prior is a mixture of Gaussians, learned without labels; p(c | z) says which of "
+        "them a picture belongs to (Jiang et al. 2017). Above is the middle of each.",
+    )
+    if pressed is not None:
+        turn = st.session_state["play/cluster/turn"] = (
+            st.session_state.get("play/cluster/turn", 0) + 1
+        )
+        bench.move(known.clusters.part(pressed).draws(turn, 1)[0])
+        st.rerun()
+
+
+def level(bench: Workbench, k: int, n: int) -> Array:
+    """``(n, D)``: the current picture with level ``k`` drawn anew; the same for the same z."""
+    assert bench.z is not None
+    return cache.redrawn(bench.opened, bench.z, k, n, zlib.crc32(bench.z.tobytes()))

@@ -1,0 +1,155 @@
+"""Numbers that only some models have: of levels, of clusters, of pictures drawn by class."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.distributions import MixtureSameFamily
+
+from explorer.cards import Metric
+from explorer.distributions import centre, draw, rate_per_coordinate, responsibilities
+from explorer.inference import picture
+from explorer.protocol import LatentModel
+from explorer.rng import seeded
+
+from .batches import seen
+from .config import TrainConfig
+from .data import Dataset, Split
+
+SOME = 2000  # held-out pictures that the rate of levels is taken over
+DRAWN = 1000  # pictures of each class
+PASSES = 6  # of the classifier that judges them over its training pictures
+
+Labels = NDArray[np.int64]
+
+
+def particulars(model: LatentModel, data: Dataset, config: TrainConfig) -> list[Metric]:
+    """What applies to this model, measured."""
+    found = []
+    if len(model.blocks) > 1:
+        found += levels(model, data, config)
+    if isinstance(model.prior(), MixtureSameFamily) and data.held.y is not None:
+        found += clusters(model, data.held, data.spec.name)
+    if model.conditional:
+        found.append(obedience(model, data))
+    return found
+
+
+@torch.no_grad()
+def levels(model: LatentModel, data: Dataset, config: TrainConfig) -> list[Metric]:
+    """The rate of each block in nats, given the blocks before it."""
+    x, y = seen(data.held, config, slice(0, SOME), next(model.parameters()).device)
+    with seeded(0):
+        q, p = model.encode(x, y), model.prior(y)
+        each = rate_per_coordinate(q, p, draw(q)[0])
+    sizes = [block.size for block in model.blocks]
+    found = []
+    for block, part in zip(model.blocks, each.split(sizes, -1), strict=True):
+        kl = part.sum(-1)
+        error = (kl.std() / math.sqrt(len(kl))).item()
+        protocol = f"{data.spec.name}, held-out, KL of this level given those above it"
+        found.append(
+            Metric(f"rate/{block.name}", kl.mean().item(), "nats", protocol, len(kl), error)
+        )
+    return found
+
+
+# -- clusters
+
+
+def accuracy(found: Labels, truth: Labels) -> float:
+    """The share of pictures whose cluster is their class, clusters matched to classes at best."""
+    from scipy.optimize import linear_sum_assignment
+
+    k = int(max(found.max(), truth.max())) + 1
+    table = np.zeros((k, k), np.int64)
+    np.add.at(table, (found, truth), 1)
+    rows, columns = linear_sum_assignment(-table)
+    return float(table[rows, columns].sum() / len(truth))
+
+
+@torch.no_grad()
+def clusters(model: LatentModel, held: Split, name: str) -> list[Metric]:
+    """How well clusters meet classes: the model's, and others' on pixels and on its latents."""
+    from sklearn.cluster import KMeans, SpectralClustering
+    from sklearn.mixture import GaussianMixture
+
+    assert held.y is not None
+    prior = model.prior()
+    assert isinstance(prior, MixtureSameFamily)
+    truth, k = held.y.numpy(), len(prior.mixture_distribution.probs)
+    x = held.x.float() / 255
+    z = torch.cat([centre(model.encode(part)) for part in x.split(1000)])
+    views = {"pixels": x.flatten(1).numpy(), "latents": z.numpy()}
+    others = {
+        "kmeans": KMeans(k, n_init=10, random_state=0),  # pyright: ignore[reportArgumentType]
+        "gmm": GaussianMixture(
+            k, covariance_type="diag", n_init=5, random_state=0, reg_covar=1e-3
+        ),
+        "spectral": SpectralClustering(
+            k, affinity="nearest_neighbors", assign_labels="cluster_qr", random_state=0
+        ),
+    }
+    protocol = f"{name}, held-out, clusters matched to classes one to one; no label was trained on"
+    own = responsibilities(prior, z).argmax(-1).numpy()
+    found = [Metric("cluster_accuracy", accuracy(own, truth), "of all", protocol, len(truth))]
+    for method, fit in others.items():
+        for view, points in views.items():
+            value = accuracy(fit.fit_predict(points), truth)
+            said = f"{name}, {method} of the held-out {view}, matched likewise"
+            found.append(
+                Metric(f"cluster_accuracy/{method}/{view}", value, "of all", said, len(truth))
+            )
+    return found
+
+
+# -- pictures by class
+
+
+@torch.no_grad()
+def obedience(model: LatentModel, data: Dataset) -> Metric:
+    """How often a picture that was asked for as a class is read as one, by another's eyes."""
+    read, sure = reader(data)
+    k = len(data.spec.classes)
+    y = torch.arange(k).repeat_interleave(DRAWN)
+    right = []
+    with seeded(0):
+        for part in y.split(DRAWN):
+            z = model.prior(part).sample(torch.Size([len(part)]))
+            right.append((read(picture(model.decode(z, part))).argmax(-1) == part).float())
+    share = torch.cat(right)
+    return Metric(
+        "class_accuracy",
+        share.mean().item(),
+        "of all",
+        f"pictures drawn for each class, read by a classifier that is right on {sure:.1%} of "
+        f"{data.spec.name}'s held-out pictures and that the model never saw",
+        len(share),
+        (share.std() / math.sqrt(len(share))).item(),
+    )
+
+
+def reader(data: Dataset) -> tuple[nn.Module, float]:
+    """A classifier trained on ``data``, and its share of held-out pictures that it reads right."""
+    x, y, k = data.train.x, data.train.y, len(data.spec.classes)
+    assert y is not None
+    assert data.held.y is not None
+    with seeded(0), torch.enable_grad():
+        net = nn.Sequential(
+            nn.Flatten(), nn.Linear(x[0].numel(), 500), nn.ReLU(), nn.Dropout(0.3),
+            nn.Linear(500, 500), nn.ReLU(), nn.Dropout(0.3), nn.Linear(500, k),
+        )  # fmt: skip
+        adam = torch.optim.Adam(net.parameters(), 1e-3, fused=True)
+        for _ in range(PASSES):
+            for pick in torch.randperm(len(x)).split(128):
+                adam.zero_grad()
+                loss = nn.functional.cross_entropy(net(x[pick].float() / 255), y[pick])
+                loss.backward()
+                adam.step()
+    net.eval().requires_grad_(False)
+    right = net(data.held.x.float() / 255).argmax(-1) == data.held.y
+    return net, right.float().mean().item()
