@@ -150,6 +150,16 @@ def test_until_then_it_is_trained_with_one_sample(model, x):
     assert terms(late, model, x, 5)["bound"] == terms(IWAE(7), model, x)["bound"]
 
 
+def test_while_it_warms_up_the_kl_weighs_less_and_the_bound_is_the_bound(model, x):
+    seen = terms(IWAE(7, after=8, warmup=4), model, x, 1)
+    assert seen["beta"].item() == 0.5
+    expected = seen["distortion"] + 0.5 * seen["rate"]
+    assert seen["loss"].item() == pytest.approx(expected.item())
+    assert seen["bound"].item() == pytest.approx(-(seen["distortion"] + seen["rate"]).item())
+    with pytest.raises(RunError, match="at most after"):
+        IWAE(7, after=3, warmup=4).phases(model, DATA)
+
+
 def test_the_doubly_reparameterised_gradient_is_what_its_paper_writes(model, x):
     """The sum over samples, written out: squared weights for q, plain weights for p."""
     k = 5

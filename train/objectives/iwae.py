@@ -37,8 +37,18 @@ class IWAE:
     after: int = field(
         default=0, metadata=dict(range=(0, 10**7), help="steps trained with one sample first")
     )
+    warmup: int = field(
+        default=0,
+        metadata=dict(range=(0, 10**7), help="of those, steps over which the KL's weight rises"),
+    )
 
     def phases(self, model: LatentModel, data: Split) -> list[Phase]:
+        if self.warmup > self.after:
+            raise RunError(
+                "The weight of the KL can rise only while there is one sample: many are no bound "
+                "with it. Set warmup to at most after."
+            )
+
         def loss(x: Tensor, y: Tensor | None, step: int) -> Terms:
             q, p = model.encode(x, y), model.prior(y)
             z, log_q = draw(q, (self.samples if step >= self.after else 1,))
@@ -46,27 +56,30 @@ class IWAE:
                 log_q = _fixed(q).log_prob(z)
             distortion = -model.decode(z, y).log_prob(x)
             rate = log_q - p.log_prob(z)
-            return _terms(z, distortion, rate, squared=self.gradient == "dreg")
+            beta = min(1.0, (step + 1) / max(1, self.warmup))
+            return _terms(z, distortion, rate, beta, squared=self.gradient == "dreg")
 
         return [Phase("iwae", model, loss)]
 
 
-def _terms(z: Tensor, distortion: Tensor, rate: Tensor, squared: bool) -> Terms:
+def _terms(z: Tensor, distortion: Tensor, rate: Tensor, beta: float, squared: bool) -> Terms:
     """What is told of ``(k, B)`` samples; ``squared``: z feels the squares of their weights."""
-    log_w = -distortion - rate
-    bound = log_w.logsumexp(0).mean() - math.log(len(log_w))
-    loss = -bound
+    log_w = -distortion - beta * rate
+    loss = math.log(len(log_w)) - log_w.logsumexp(0).mean()
+    elbo = -distortion - rate
     if squared:
         share = log_w.detach().softmax(0)
         z.register_hook(lambda gradient: share[..., None] * gradient)
         surrogate = -(share * log_w).sum(0).mean()
         loss = surrogate + (loss - surrogate).detach()  # its gradient, and the bound's value
+    bound = elbo.detach().logsumexp(0).mean() - math.log(len(elbo))
     return dict(
         loss=loss,
         distortion=distortion.mean(),
         rate=rate.mean(),
-        elbo=log_w.mean(),
-        bound=bound.detach(),
+        elbo=elbo.mean(),
+        bound=bound,
+        beta=bound.new_tensor(beta),
     )
 
 
