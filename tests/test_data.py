@@ -26,6 +26,7 @@ from train.data import (
     portraits,
     spec,
 )
+from train.data.sprites import FINE, RADII, STEP, drawn
 
 ROOT = Path(__file__).parents[1]
 GIVEN = Path(os.environ.get("LATENT_DATA", "nowhere"))
@@ -45,7 +46,11 @@ def bare(monkeypatch, tmp_path):
 
 # --- every data set ---------------------------------------------------------------------------
 
-AT_HAND = ["digits-8x8", *(pytest.param(name, marks=mark) for name, mark in needs.items())]
+AT_HAND = [
+    "digits-8x8",
+    "sprites",
+    *(pytest.param(name, marks=mark) for name, mark in needs.items()),
+]
 
 
 @pytest.mark.parametrize("name", AT_HAND)
@@ -272,3 +277,31 @@ def test_what_a_killed_maker_left_does_not_count(tmp_path):
     (tmp_path / "set.part" / "old").touch()
     made = places.once(tmp_path / "set", lambda into: (into / "pixels").touch())
     assert [p.name for p in made.iterdir()] == ["pixels"]
+
+
+# --- sprites -------------------------------------------------------------------------------------
+
+
+def test_every_combination_of_factors_is_drawn_once():
+    data = load("sprites", {})
+    splits = data.train, data.held
+    rows = torch.cat([torch.stack([s.y.float(), *s.attributes.values()], 1) for s in splits])
+    assert len(rows) == len(rows.unique(dim=0)) == 3 * 4 * 12 * 12 * 12
+    assert [len(column.unique()) for column in rows.T] == [3, 4, 12, 12, 12]
+
+
+def test_a_sprite_is_where_and_as_large_as_its_factors_say():
+    x, y, factors = drawn()
+    ink = x[:, 0].float() / 255
+    at = torch.arange(32.0)
+    mass = ink.sum((1, 2))
+    assert mass.min() > 10
+    assert ink[:, 0].max() == ink[:, -1].max() == ink[:, :, 0].max() == ink[:, :, -1].max() == 0
+    even = y < 2  # a heart's middle is not its centre of mass
+    for name, axis in (("across", 1), ("down", 2)):
+        centre = (ink.sum(axis) * at).sum(1) / mass
+        place = 15.5 + (factors[name] - 5.5) * STEP / FINE
+        assert (centre - place)[even].abs().max() < 0.05
+    for shape, area in ((0, 1.4**2), (1, torch.pi * 0.55)):
+        radius = torch.as_tensor(RADII)[factors["size"].long()]
+        assert torch.allclose(mass[y == shape], (area * radius**2)[y == shape].float(), rtol=0.05)

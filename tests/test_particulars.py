@@ -65,3 +65,15 @@ def test_each_number_is_for_the_models_it_belongs_to():
     assert names["ladder"] == {"rate/whole", "rate/detail"}
     others = itertools.product(("kmeans", "gmm", "spectral"), ("pixels", "latents"))
     assert names["vade"] == {"cluster_accuracy"} | {f"cluster_accuracy/{a}/{b}" for a, b in others}
+
+
+def test_the_gap_is_whole_where_one_coordinate_is_the_factor_and_nothing_where_two_are():
+    chance = np.random.default_rng(0)
+    factor = chance.integers(4, size=8000)
+    noise = chance.standard_normal((8000, 3))
+    alone = np.column_stack([factor, noise]).astype(np.float32)
+    assert particulars.gap(alone, factor) == pytest.approx(1, abs=0.01)
+    twice = np.column_stack([factor, -factor, noise]).astype(np.float32)
+    assert particulars.gap(twice, factor) == pytest.approx(0, abs=0.01)
+    half = np.column_stack([factor // 2, noise]).astype(np.float32)  # one bit of the two
+    assert particulars.gap(half, factor) == pytest.approx(0.5, abs=0.01)

@@ -25,6 +25,7 @@ from .digits import (
 from .faces import faces, faces_spec
 from .folder import folder, folder_spec
 from .portraits import FREY_FACE_SPEC, OLIVETTI_SPEC, frey_face, olivetti
+from .sprites import SPRITES_SPEC, sprites
 
 __all__ = [
     "DATASETS",
@@ -39,6 +40,7 @@ DATASETS: dict[str, Callable[..., Dataset]] = {
     "digits-8x8": digits_8x8,
     "mnist": mnist,
     "fashion-mnist": fashion_mnist,
+    "sprites": sprites,
     "faces": faces,
     "frey-face": frey_face,
     "olivetti": olivetti,
@@ -50,6 +52,7 @@ SPECS: dict[str, Callable[..., DataSpec]] = {
     "digits-8x8": lambda: DIGITS_8X8_SPEC,
     "mnist": lambda: MNIST_SPEC,
     "fashion-mnist": lambda: FASHION_SPEC,
+    "sprites": lambda: SPRITES_SPEC,
     "faces": faces_spec,
     "frey-face": lambda: FREY_FACE_SPEC,
     "olivetti": lambda: OLIVETTI_SPEC,

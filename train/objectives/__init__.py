@@ -6,14 +6,26 @@ An objective is a frozen dataclass that yields phases; a phase is a module and a
 from .elbo import ELBO
 from .iwae import IWAE
 from .phase import Objective, Phase, Terms
+from .tc import BetaTC
 from .vade import Clusters
 from .vaegan import VAEGAN
 
-__all__ = ["ELBO", "IWAE", "OBJECTIVES", "VAEGAN", "Clusters", "Objective", "Phase", "Terms"]
+__all__ = [
+    "ELBO",
+    "IWAE",
+    "OBJECTIVES",
+    "VAEGAN",
+    "BetaTC",
+    "Clusters",
+    "Objective",
+    "Phase",
+    "Terms",
+]
 
 OBJECTIVES: dict[str, type[Objective]] = {
     "elbo": ELBO,
     "iwae": IWAE,
+    "tc": BetaTC,
     "vade": Clusters,
     "vaegan": VAEGAN,
 }
