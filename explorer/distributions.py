@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from functools import singledispatch
+from typing import Any
 
 import torch
 from torch import Size, Tensor
@@ -16,6 +17,7 @@ from torch.distributions import (
     Independent,
     MixtureSameFamily,
     Normal,
+    TransformedDistribution,
     kl_divergence,
 )
 
@@ -117,10 +119,30 @@ def _(q: MixtureSameFamily, shape: Sequence[int] = ()) -> tuple[Tensor, Tensor]:
     return z, q.log_prob(z)
 
 
+@draw.register
+def _(q: TransformedDistribution, shape: Sequence[int] = ()) -> tuple[Tensor, Tensor]:
+    # forwards alone: undoing a step may take one pass for each coordinate
+    z: Any
+    z, log_q = draw(q.base_dist, shape)
+    for step in q.transforms:
+        before, z = z, step(z)
+        log_q = log_q - step.log_abs_det_jacobian(before, z)
+    return z, log_q
+
+
 @singledispatch
 def centre(q: Distribution) -> Tensor:
     """One representative value, batch + event: the mean, or the mean path of a chain."""
     return q.mean
+
+
+@centre.register
+def _(q: TransformedDistribution) -> Tensor:
+    """Where the centre of what is bent is taken."""
+    z: Any = centre(q.base_dist)
+    for step in q.transforms:
+        z = step(z)
+    return z
 
 
 @centre.register

@@ -1,5 +1,6 @@
 """The command line trains, resumes and explains itself; a mistake is one sentence."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from explorer import bundle
+from explorer import bundle, cards
 from explorer.runs import Run
 from train import loop
 from train.__main__ import main, overrides, parser
@@ -141,6 +142,28 @@ def test_ones_own_pictures_are_told_and_trained_on(tmp_path, capsys):
     assert main([*words.split(), *sizes.split(), "--data.path", str(folder)]) == 0
     card = bundle.load(Run(tmp_path / "run").checkpoint())[1]
     assert card.data.shape == (1, 10, 10)
+
+
+def test_two_models_are_compared_picture_by_picture(tmp_path, capsys):
+    for name, seed in (("one", 1), ("two", 2)):
+        run = str(tmp_path / f"run-{name}")
+        assert main(["start", "tiny", "--run", run, "--seed", str(seed), "--epochs", "2"]) == 0
+        assert main(["promote", run, str(tmp_path / name)]) == 0
+    one, two = str(tmp_path / "one"), str(tmp_path / "two")
+    both = []
+    for first, second in ((one, two), (two, one), (one, one)):
+        assert main(["compare", first, second, "--k", "20", "--n", "150"]) == 0
+        both.append(cards.read_card(Path(first)).metrics[-1])
+    assert [m.name for m in both] == ["gain/two", "gain/one", "gain/one"]
+    assert both[0].value == pytest.approx(-both[1].value)
+    assert both[0].error > 0
+    assert (both[2].value, both[2].error, both[2].n) == (0, 0, 150)
+
+    card = cards.read_card(tmp_path / "two")
+    other = dataclasses.replace(card, training={**card.training, "binarise": "none"})
+    cards.write_card(tmp_path / "two", other)
+    assert main(["compare", one, two]) == 1
+    assert "different pictures" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a test cannot press Ctrl-C on Windows")

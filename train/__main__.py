@@ -83,6 +83,11 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("bundle", metavar="BUNDLE", type=Path, help="its folder")
     made.add_argument("--k", type=int, default=5000, help="importance samples (default 5000)")
     made.add_argument("--n", type=int, help="pictures for the log-likelihood (default: all)")
+    made = verb(compare, "measure how much better a bundle is than another")
+    made.add_argument("bundle", metavar="BUNDLE", type=Path, help="whose card is told")
+    made.add_argument("other", metavar="OTHER", type=Path, help="what it is compared with")
+    made.add_argument("--k", type=int, default=1000, help="importance samples (default 1000)")
+    made.add_argument("--n", type=int, default=2000, help="pictures (default 2000)")
     return root
 
 
@@ -221,6 +226,15 @@ def evaluate(args: argparse.Namespace) -> int:
     from .evaluate import evaluate as measure
 
     measure(args.bundle, args.k, args.n)
+    return 0
+
+
+def compare(args: argparse.Namespace) -> int:
+    """Log-likelihoods of two models on the same held-out pictures: the mean of their differences
+    with its standard error, printed, and written on the first one's card."""
+    from .evaluate import compare as measure
+
+    measure(args.bundle, args.other, args.k, args.n)
     return 0
 
 

@@ -15,6 +15,7 @@ from explorer import atlas, bundle, cards, diagnostics
 from explorer.attributes import described
 from explorer.cards import Card, Metric
 from explorer.distributions import centre, draw, rate, rate_per_coordinate
+from explorer.errors import BundleError
 from explorer.inference import log_likelihood, log_weights, picture
 from explorer.protocol import LatentModel
 from explorer.rng import seeded
@@ -68,6 +69,41 @@ def evaluate(folder: Path, k: int = 5000, n: int | None = None) -> Card:
         error = f" ± {metric.error:.2f}" if metric.error is not None else ""
         print(f"{metric.name:22} {metric.value:10.4g}{error} {metric.unit:8} {metric.protocol}")
     return cards.write_card(folder, dataclasses.replace(card, metrics=tuple(metrics)))
+
+
+def compare(folder: Path, other: Path, k: int = 1000, n: int = 2000) -> Card:
+    """Measures how much better a bundle is than another on the same pictures, binarised alike.
+
+    Prints it and writes it on the card. Raises BundleError where the pictures are not the same.
+    """
+    mine, theirs = cards.read_card(folder), cards.read_card(other)
+    if (mine.data, mine.training["binarise"]) != (theirs.data, theirs.training["binarise"]):
+        raise BundleError(
+            f"{mine.name} and {theirs.name} are of different pictures, so their nats do not "
+            "compare. Choose two of one data set, binarised alike."
+        )
+    config = TrainConfig.from_dict(mine.training, mine.name)
+    held = load(config.dataset, config.data).held
+    values = [likelihoods(bundle.load(place)[0], held, config, k, n) for place in (folder, other)]
+    where = f"{mine.data.name}, held-out, log-likelihood (K = {k}) less that of {theirs.name}, "
+    gained = _nats(f"gain/{theirs.name}", values[0] - values[1], where + "picture by picture")
+    print(f"{gained.name} {gained.value:.3f} ± {gained.error:.3f} nats over {gained.n} pictures")
+    others = tuple(m for m in mine.metrics if m.name != gained.name)
+    return cards.write_card(folder, dataclasses.replace(mine, metrics=(*others, gained)))
+
+
+@torch.no_grad()
+def likelihoods(
+    model: LatentModel, held: Split, config: TrainConfig, k: int, n: int, chunk: int = 100
+) -> Tensor:
+    """``(n,)`` nats: the importance-weighted bound on log p of the first held-out pictures."""
+    device = next(model.parameters()).device
+    parts = []
+    for start in range(0, min(n, len(held.x)), chunk):
+        x, y = seen(held, config, slice(start, min(start + chunk, n)), device)
+        with seeded(start):
+            parts.append(log_likelihood(model, x, k, y))
+    return torch.cat(parts)
 
 
 def attribute_metrics(known: atlas.Atlas) -> list[Metric]:

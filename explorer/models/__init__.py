@@ -2,6 +2,7 @@
 
 from ..protocol import LatentModel
 from .cvae import CVAE
+from .flow import FlowVAE
 from .ladder import Ladder
 from .vade import VaDE
 from .vae import VAE
@@ -9,6 +10,7 @@ from .vae import VAE
 FAMILIES: dict[str, type[LatentModel]] = {
     "vae": VAE,
     "cvae": CVAE,
+    "flow": FlowVAE,
     "vade": VaDE,
     "ladder": Ladder,
 }
