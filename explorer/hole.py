@@ -11,7 +11,7 @@ hole would be read exactly as carefully as the encoder reads it.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -32,12 +32,34 @@ class Completions:
         drawn: ``(k, C, H, W)``, what the model draws everywhere, known pixels included.
         latents: ``(k, D)``.
         weights: ``(k,)``, the share of all guesses that each stands for; they sum to one.
+        every: ``(m, D)``, all guesses made so far that count, of which these differ most.
+        shares: ``(m,)``, how much each of those counts; they sum to one.
     """
 
     pictures: Tensor
     drawn: Tensor
     latents: Tensor
     weights: Tensor
+    every: Tensor
+    shares: Tensor
+
+    def cpu(self) -> Completions:
+        """The same, where pages and files can have it."""
+        return Completions(*(getattr(self, f.name).cpu() for f in fields(self)))
+
+    def placed(self, before: Completions | None) -> Completions:
+        """The same guesses, each in the place of the one ``before`` that it is most like, so that
+        nothing changes places under a hand."""
+        if before is None or before.pictures.shape != self.pictures.shape:
+            return self
+        gaps = torch.cdist(before.pictures.flatten(1), self.pictures.flatten(1))
+        order = torch.empty(len(gaps), dtype=torch.int64)
+        for _ in range(len(gaps)):  # the most alike first
+            old, new = divmod(int(gaps.argmin()), len(gaps))
+            order[old] = new
+            gaps[old], gaps[:, new] = math.inf, math.inf
+        kept = {n: getattr(self, n)[order] for n in ("pictures", "drawn", "latents", "weights")}
+        return replace(self, **kept)
 
 
 @torch.no_grad()
@@ -104,13 +126,21 @@ class Hole:
         return self.model.encode(self.filled(z), self.label(len(z)))
 
     @torch.no_grad()
-    def answer(self, z: Tensor, log_weights: Tensor | None = None) -> Completions:
-        """What ``z: (n, D)`` come to, the most distinct of them; all equally likely by default."""
+    def answer(
+        self, z: Tensor, log_weights: Tensor | None = None, past: Tensor | None = None
+    ) -> Completions:
+        """What ``z: (n, D)`` come to, the most distinct of them; all equally likely by default,
+        and as likely as the guesses ``past: (m, D)`` where there are such."""
         weights = torch.zeros_like(z[:, 0]) if log_weights is None else log_weights
+        shares = weights.softmax(0)
         drawn = picture(self.decode(z))
-        kept, weights = _distinct(drawn[:, ~self.known], weights.softmax(0), self.completions)
+        kept, weights = _distinct(drawn[:, ~self.known], shares, self.completions)
         drawn = drawn[kept]
-        return Completions(torch.where(self.known, self.x, drawn), drawn, z[kept], weights)
+        every = z if past is None else past
+        if past is not None:
+            shares = torch.full_like(past[:, 0], 1 / len(past))
+        pictures = torch.where(self.known, self.x, drawn)
+        return Completions(pictures, drawn, z[kept], weights, every, shares)
 
 
 def per_pixel(p: Distribution, x: Tensor) -> Tensor:

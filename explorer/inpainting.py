@@ -17,7 +17,8 @@ from torch import Size, Tensor
 from torch.nn import functional as F
 
 from .distributions import diag_normal, draw
-from .hole import Completions, Hole, hole_in, temperature
+from .ensemble import Ensemble, ensemble
+from .hole import Completions, Hole, hole_in
 from .protocol import LatentModel
 from .rng import seeded
 
@@ -42,24 +43,24 @@ def langevin(
     known: Tensor,
     completions: int,
     y: Tensor | None = None,
-    steps: int = 100,
+    steps: int = 300,
 ) -> Iterator[Completions]:
-    """Langevin chains (MALA, Roberts & Tweedie 1996) from a resampled population; soon true draws.
+    """Langevin chains (MALA, Roberts & Tweedie 1996) from an ensemble's update; soon true draws.
 
-    Preconditioned by the Fisher information of the known pixels, so that what they leave open is
-    crossed in long steps (Girolami & Calderhead 2011, the metric taken once).
+    Preconditioned by the covariance that the ensemble leaves, so that what the known pixels leave
+    open is crossed in long steps (Girolami & Calderhead 2011, the metric taken once). What the
+    chains have passed since the first quarter of their way counts as guesses, too.
     """
-    hole, z = _population(model, x, known, completions, y)
+    hole, crowd = _asked(model, x, known, completions, y)
+    z, root = crowd.given(x, hole.known, SPARE * completions)
     yield hole.answer(z)
-    for _ in range(4):
-        z = _resampled(hole, z)
-        yield hole.answer(z)
-    root = _metric_root(hole, z)
     chains = _Chains(z, *hole.slope(z), torch.zeros_like(z[:, 0]))
+    passed = []
     for step in range(steps):
         chains = _moved(hole, chains, root, rate=(1 + step) ** -0.5)
         if step % 5 == 4:
-            yield hole.answer(chains.z)
+            passed.append(chains.z)
+            yield hole.answer(chains.z, past=torch.cat(passed[len(passed) // 4 :]))
 
 
 def optimise(
@@ -74,7 +75,8 @@ def optimise(
 
     Stochastic variational inference as in `inference.refine`, on the known pixels alone.
     """
-    hole, z = _population(model, x, known, completions, y)
+    hole, crowd = _asked(model, x, known, completions, y)
+    z, _ = crowd.given(x, hole.known, SPARE * completions)
     yield hole.answer(z)
     loc = z.clone().requires_grad_()
     log_scale = z.std(0).log().expand_as(z).clone().requires_grad_()
@@ -165,54 +167,12 @@ def _from_prior(hole: Hole, n: int) -> Tensor:
     return hole.model.prior(hole.y).sample(Size([n])).reshape(n, -1)
 
 
-def _population(
+def _asked(
     model: LatentModel, x: Tensor, known: Tensor, k: int, y: Tensor | None
-) -> tuple[Hole, Tensor]:
-    """The hole at the model's temperature, and ``(SPARE k, D)`` first guesses at the latent."""
-    hole = hole_in(model, x, known, k, y)
-    z = _from_prior(hole, SPARE * k)
-    hole = replace(hole, temperature=temperature(model, hole.filled(z), hole.label(len(z))))
-    return hole, _resampled(hole, z)
-
-
-@torch.no_grad()
-def _resampled(hole: Hole, z: Tensor, each: int = 4) -> Tensor:
-    """``(n, D)``: the better ones of what the encoder makes of ``z: (n, D)``, none twice.
-
-    Population Monte Carlo: proposals come from the encoder at every filled picture and from the
-    prior, and are weighted against the whole mixture of them (LAIR of Simkus & Gutmann 2023,
-    arXiv:2308.09078). Weights are flattened until ``n`` proposals count.
-    """
-    n, q = len(z), hole.reading(z)
-    z = torch.cat([draw(q, (each,))[0].flatten(0, 1), _from_prior(hole, n)])
-    log_q = q.log_prob(z.unsqueeze(1).expand(-1, n, -1)).logsumexp(1) - math.log(n)
-    log_p = hole.model.prior(hole.label(len(z))).log_prob(z)
-    log_mixture = torch.logaddexp(log_q + math.log(each), log_p) - math.log(each + 1)
-    return z[torch.multinomial(_flattened(hole.log_prob(z) - log_mixture, n), n)]
-
-
-def _flattened(log_w: Tensor, size: int) -> Tensor:
-    """``(n,)``: ``exp(a log_w)`` normalised, a <= 1 so small that ``size`` of them count."""
-    while (w := log_w.softmax(0)).square().sum() * size > 1:
-        log_w = 0.8 * log_w
-    return w
-
-
-def _metric_root(hole: Hole, z: Tensor, each: int = 8) -> Tensor:
-    """``(D, D)`` triangular root of (I + F)^-1, F the Fisher information about ``z: (n, D)``.
-
-    F is the mean outer product of the score of known pixels drawn from the model itself.
-    """
-    with torch.enable_grad():
-        z = z.repeat(each, 1).requires_grad_()
-        p = hole.decode(z)
-        (score,) = torch.autograd.grad(hole.seen(p, p.sample()).sum(), z)
-    score = score.double().cpu()
-    # the score holds 1/T and would count it twice
-    fisher = hole.temperature * score.T @ score / len(z)
-    eye = torch.eye(z.shape[1], dtype=torch.float64)
-    lower = torch.linalg.cholesky(eye + fisher)
-    return torch.linalg.solve_triangular(lower, eye, upper=False).T.to(z)
+) -> tuple[Hole, Ensemble]:
+    """The hole at the model's temperature, and the crowd that knows where to begin."""
+    hole, crowd = hole_in(model, x, known, k, y), ensemble(model, y)
+    return replace(hole, temperature=crowd.temperature), crowd
 
 
 class _Chains(NamedTuple):

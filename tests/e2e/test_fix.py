@@ -127,6 +127,23 @@ def test_guessing_stops_when_told(visit):
     assert guesses(page).count() == 6
 
 
+def test_what_was_painted_is_still_there_when_one_comes_back(visit):
+    page = visit("inpaint", model="Digits")
+    drag(page, page.get_by_test_id("brush-canvas"), 60, 60)
+    guesses(page)
+    page.get_by_role("button", name="Guess again").wait_for(timeout=LONG)
+    share = page.get_by_text("of the picture is painted over").inner_text()
+    assert not share.startswith("0 ")
+    go(page, "Morph")
+    page.get_by_text("Pictures", exact=True).first.wait_for()
+    go(page, "Inpaint")
+    page.get_by_text(share, exact=True).wait_for()
+    assert guesses(page).count() == 6
+    page.get_by_role("button", name="Undo").click()  # what is there can be painted on
+    drag(page, page.get_by_test_id("brush-canvas"), 90, 30)
+    page.get_by_role("button", name="Guess again").wait_for(timeout=LONG)
+
+
 def test_all_of_it_is_done_with_keys_alone(visit):
     page = visit("inpaint", model="Digits")
     canvas = page.get_by_test_id("brush-canvas")

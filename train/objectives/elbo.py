@@ -78,14 +78,18 @@ class ELBO:
 
 
 class Multiplier(nn.Module):
-    """A positive Lagrange multiplier, learned by the optimiser of the model it restrains."""
+    """A positive Lagrange multiplier, learned by the optimiser of the model it restrains.
 
-    def __init__(self, start: float) -> None:
+    Its logarithm moves ``pace`` times as far in a step as a weight does.
+    """
+
+    def __init__(self, start: float, pace: float = 1.0) -> None:
         super().__init__()
-        self.log_beta = nn.Parameter(torch.tensor(float(start)).log())
+        self.log_beta = nn.Parameter(torch.tensor(float(start)).log() / pace)
+        self.pace = pace
 
     def beta(self) -> Tensor:
-        return self.log_beta.exp()
+        return (self.pace * self.log_beta).exp()
 
     def price(self, kl: Tensor, held: float) -> Tensor:
         """``()``: what a ``kl`` that should be ``held`` nats costs. Down its gradient the model

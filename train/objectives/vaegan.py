@@ -27,6 +27,7 @@ from .phase import Phase, Terms
 
 RAMP = 500  # steps over which the critic's say grows from nothing
 LAZY = 16  # steps from one penalty on the critic's gradient to the next
+PACE = 4.0  # of log beta: when the critic comes, the same nats are soon worth twice as much
 LARGEST = 1e4  # weight of the adversary, however small its gradient
 
 
@@ -72,7 +73,7 @@ class VAEGAN:
     )
 
     def phases(self, model: LatentModel, data: Split) -> list[Phase]:
-        held = Multiplier(self.beta)
+        held = Multiplier(self.beta, PACE)
         critic = Critic(model.data.shape, self.width).to(next(model.parameters()))
         made = torch.empty(0)  # of this step, by the first phase, for the second to judge
 

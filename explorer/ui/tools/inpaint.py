@@ -14,6 +14,7 @@ from streamlit.delta_generator import DeltaGenerator
 from torch import Tensor
 
 from explorer import images
+from explorer.ensemble import ensemble
 from explorer.hole import Completions
 from explorer.inpainting import INPAINTERS, disagreement, feather, in_stretches, in_words
 from explorer.shelf import Opened
@@ -32,10 +33,11 @@ METHODS = {
 
 @dataclass
 class Work:
-    """The newest answer to one question, and whether it is the last one."""
+    """The newest answer to one question, the one on the page, and whether it is the last one."""
 
     question: int
     answer: Completions | None = None
+    shown: Completions | None = None
     done: bool = False
 
 
@@ -104,7 +106,7 @@ class Table:
 
 def take(k: int) -> None:
     stop()
-    answer = st.session_state["inpaint/work"].answer
+    answer = st.session_state["inpaint/work"].shown  # what was to be seen as it was pressed
     if answer is not None and k < len(answer.latents):
         workbench().move(answer.latents[k].numpy())
         st.toast("Taken. It is the current picture now, on every page.", icon=":material/check:")
@@ -137,19 +139,22 @@ def guess(
         answers = INPAINTERS[method](opened.model, x.to(place), known.to(place), GUESSES, label)
         drawn = 0.0
         for answer in in_stretches(answers, seed):
-            work.answer = Completions(
-                answer.pictures.cpu(),
-                answer.drawn.cpu(),
-                answer.latents.cpu(),
-                answer.weights.cpu(),
-            )
+            work.answer = answer.cpu().placed(work.answer)
             if time.monotonic() - drawn > PAUSE:
-                table.draw(work.answer)
+                work.shown = work.answer
+                table.draw(work.shown)
                 drawn = time.monotonic()
         work.done = True
-    if work.answer is not None:
-        table.draw(work.answer)
+        work.shown = work.answer
+    if work.shown is not None:
+        table.draw(work.shown)
     control.button("Guess again", key="inpaint/more", on_click=again, width="stretch")
+
+
+def get_ready(opened: Opened) -> None:
+    """Makes what the first answer needs while the visitor paints."""
+    y = cache.told(opened)
+    ensemble(opened.model, None if y is None else torch.tensor([y], device=opened.device))
 
 
 ABOUT = (
@@ -178,6 +183,7 @@ def show_page() -> None:
         )
     if painted is None:
         st.info("Paint over what you would like to see guessed: half of it, a mouth, a corner.")
+        get_ready(opened)
         return
     guess(opened, x, painted, settings)
 

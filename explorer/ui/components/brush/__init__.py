@@ -6,6 +6,7 @@ import hashlib
 from typing import Any, Literal
 
 import numpy as np
+import streamlit as st
 from numpy.typing import ArrayLike, NDArray
 
 from ..checks import flags
@@ -25,7 +26,7 @@ def brush(
     """``(H, W)`` of what is painted on ``picture: (H, W, C)`` uint8, None where nothing is.
 
     ``size`` is ``(H, W)``. A mask is painted over a picture; ink is white on black.
-    Another picture begins afresh.
+    Another picture begins afresh; the same one, come back to from another page, as it was left.
     """
     height, width = size
     if not (0 < height <= LARGEST and 0 < width <= LARGEST):
@@ -34,7 +35,7 @@ def brush(
     if pictures and pictures[0].shape[1:3] != (height, width):
         raise ValueError(f"a picture of {pictures[0].shape[1:3]} does not fit size {size}")
     identity = _name(size, purpose, *pictures)
-    header = dict(
+    header: dict[str, Any] = dict(
         height=height,
         width=width,
         channels=pictures[0].shape[-1] if pictures else 0,
@@ -42,8 +43,21 @@ def brush(
         purpose=purpose,
         id=identity,
     )
+    kept: dict[str, Any] = st.session_state.setdefault(
+        f"{key}/kept", {"begun": None, "last": None}
+    )
+    if key not in st.session_state:  # the browser has nothing yet
+        kept["begun"] = kept["last"]
+    begun = painted(kept["begun"], identity, size)
+    header["begun"] = None if begun is None else kept["begun"]["bits"]
     states = show("brush", key, header, *pictures, states=("painted",), room=ROOM)
-    return None if states is None else painted(states["painted"], identity, size)
+    if states is None:
+        return None
+    if states["painted"] is None:
+        return begun
+    found = painted(states["painted"], identity, size)
+    kept["last"] = states["painted"] if found is not None else None
+    return found
 
 
 ROOM = "max-width: 36rem; aspect-ratio: 0.85"

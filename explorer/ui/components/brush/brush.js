@@ -1,6 +1,6 @@
 // Painting a region to fill in, or a digit: brush, eraser, rectangle, undo, clear.
 
-import { packBits } from "../shared/bytes.js";
+import { packBits, unpackBits } from "../shared/bytes.js";
 import { clamp, follow, h, themed } from "../shared/dom.js";
 import { mount } from "../shared/mount.js";
 import { bitmap, place } from "../shared/paint.js";
@@ -46,6 +46,7 @@ class Brush {
     this.picture = header.channels ? bitmap(header, body) : null;
     if (before?.id !== header.id) {
       this.mask = new Mask(height, width);
+      if (header.begun) this.mask.flags = unpackBits(header.begun, height * width);
       this.cursor = [width / 2, height / 2];
       const scale = Math.ceil(SHARP / Math.max(height, width));
       this.canvas.width = width * scale;

@@ -30,3 +30,9 @@ export function packBits(flags) {
   for (let k = 0; k < bytes.length; k += 8192) text += String.fromCharCode(...bytes.subarray(k, k + 8192));
   return btoa(text);
 }
+
+/** `count` flags of such a text, as a Uint8Array of 0 and 1. */
+export function unpackBits(text, count) {
+  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  return Uint8Array.from({ length: count }, (_, k) => (bytes[k >> 3] >> (7 - (k & 7))) & 1);
+}
