@@ -4,6 +4,7 @@ from ..protocol import LatentModel
 from .cvae import CVAE
 from .flow import FlowVAE
 from .ladder import Ladder
+from .pixel import PixelVAE
 from .vade import VaDE
 from .vae import VAE
 
@@ -13,4 +14,5 @@ FAMILIES: dict[str, type[LatentModel]] = {
     "flow": FlowVAE,
     "vade": VaDE,
     "ladder": Ladder,
+    "pixel": PixelVAE,
 }
