@@ -13,9 +13,9 @@ import torch
 from streamlit.testing.v1 import AppTest
 from test_app import SPECS, toy
 
-from explorer import atlas, cards, diagnostics, shelf
+from explorer import atlas, bundle, cards, diagnostics, shelf
 from explorer.runs import Run
-from explorer.ui import components, opening, wander
+from explorer.ui import cache, components, opening, wander
 from explorer.ui.components import Rested
 from explorer.ui.state import Workbench
 
@@ -165,6 +165,61 @@ def test_of_a_ladder_one_level_is_drawn_anew_and_the_other_stays(desk):
     assert not np.isclose(bench(at).z[:2], z[:2]).any()
     before, after = (prior.to_noise(torch.from_numpy(each)) for each in (z, bench(at).z))
     assert torch.allclose(before[2:], after[2:], atol=1e-4)
+
+
+def test_what_draws_pixel_by_pixel_does_so_when_asked(desk):
+    toy(desk / "toy", SPECS["grey"], family="pixel")
+    at = page("play")
+    at.button(key="play/draw").click().run()
+    assert not at.exception
+    assert not at.error
+    opened, z = bench(at).opened, bench(at).z
+    rows = list(cache.film(opened, z, 0, 6))
+    assert len(rows) == 8
+    assert (rows[-1][:, :4] == rows[3][:, :4]).all()  # what is drawn stays
+    assert (rows[3][:, 4:] == 0).all()
+    assert set(np.unique(rows[-1])) == {0, 255}
+    assert (rows[-1] != rows[-1][0]).any()  # one place, several drawings
+    assert (list(cache.film(opened, z, 0, 6))[-1] == rows[-1]).all()
+
+
+@pytest.mark.parametrize("family", ["vade", "flow"])
+def test_the_card_says_where_information_has_no_coordinates(desk, family):
+    toy(desk / "toy", SPECS["grey"], family=family)
+    assert any("no coordinate alone" in c.value for c in page("model").caption)
+
+
+@pytest.mark.parametrize(("scale", "told"), [(0.0, True), (1.0, False)])
+def test_the_card_tells_a_posterior_that_has_collapsed(desk, scale, told):
+    toy(desk / "toy", SPECS["grey"])
+    model, card = bundle.load(desk / "toy")
+    head = model.encoder[-1][-1]
+    head.weight.mul_(scale).add_(0.3 * (scale > 0))
+    head.bias.mul_(scale)
+    bundle.save(desk / "toy", model.state_dict(), card)
+    assert any("collapsed" in w.value for w in page("model").warning) == told
+
+
+def test_the_scoreboard_repeats_the_cards_best_first(desk):
+    for k, value in enumerate((-90.25, -80.5)):
+        folder = desk / f"toy-{k}"
+        toy(folder, SPECS["grey"])
+        metrics = (
+            cards.Metric("log_likelihood", value, "nats", "toys, K = 7", 50, 0.5),
+            cards.Metric("gain/other", 1.5, "nats", "pairs", 50, 0.25),
+        )
+        notes = {"published": "Somebody 2016: -70.", "budget": "Fewer passes."}
+        card = dataclasses.replace(cards.read_card(folder), metrics=metrics, notes=notes)
+        cards.write_card(folder, card)
+    at = page("scoreboard")
+    (table,) = at.table
+    rows = table.value
+    assert list(rows["log p(x)"]) == ["−80.50 ± 0.50", "−90.25 ± 0.50"]
+    assert rows["Model"][0].startswith("**Toy\\-1**")
+    assert rows["ELBO"][0] == "–"
+    assert "log p gained over other 1.50 ± 0.25" in rows["Its own numbers"][0]
+    assert "Somebody 2016" in rows["Published"][0]
+    assert any("toys, K = 7" in c.value for c in at.caption)
 
 
 @pytest.mark.parametrize("name", ["play", "manifold", "map", "model"])

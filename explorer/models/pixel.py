@@ -109,14 +109,16 @@ class PixelByPixel(Distribution):
         return x
 
     @torch.no_grad()
-    def film(self, sample_shape: Size = Size()) -> Iterator[Tensor]:
+    def film(
+        self, sample_shape: Size = Size(), chance: torch.Generator | None = None
+    ) -> Iterator[Tensor]:
         """The drawing as it grows, ``sample + batch + (C, H, W)`` after each row."""
         c, h, w = self.event_shape
         x = self.told.new_zeros(*sample_shape, *self.batch_shape, c, h, w)
         for row in range(h):
             for column in range(w):
-                chance = self.logits(x)[..., row, column].sigmoid()
-                x[..., row, column] = torch.bernoulli(chance)
+                ink = self.logits(x)[..., row, column].sigmoid()
+                x[..., row, column] = torch.bernoulli(ink, generator=chance)
             yield x.clone()
 
 

@@ -7,13 +7,14 @@ it when it is called, so that the first page does not wait for it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from explorer import cards
+from explorer import cards, images
 from explorer.cards import Card
 from explorer.errors import BundleError
 from explorer.ops import Array
@@ -74,6 +75,19 @@ def redrawn(opened: Opened, z: Array, level: int, n: int, seed: int) -> Array:
     from explorer.inference import redrawn
 
     return redrawn(opened.model, z, level, n, seed)
+
+
+def film(opened: Opened, z: Array, seed: int, n: int) -> Iterator[Pixels]:
+    """``(n, H, W, C)`` drawings of ``z: (D,)`` after each row, of a model that draws by pixels."""
+    import torch
+
+    from explorer.models.pixel import PixelByPixel
+
+    p = opened.model.decode(torch.from_numpy(z).to(opened.device))
+    assert isinstance(p, PixelByPixel)
+    chance = torch.Generator(opened.device).manual_seed(seed)
+    for x in p.film(torch.Size([n]), chance):
+        yield images.to_pixels(x.cpu())
 
 
 def at_home(opened: Opened) -> Array:

@@ -56,3 +56,28 @@ def level(bench: Workbench, k: int, n: int) -> Array:
     """``(n, D)``: the current picture with level ``k`` drawn anew; the same for the same z."""
     assert bench.z is not None
     return cache.redrawn(bench.opened, bench.z, k, n, zlib.crc32(bench.z.tobytes()))
+
+
+DRAWINGS = 6
+
+
+def strokes(bench: Workbench) -> None:
+    """Drawings of the current latent as they grow, pixel by pixel; Stop ends them."""
+    assert bench.z is not None
+    st.markdown("#### Drawn pixel by pixel")
+    st.caption(
+        "While you drag you see a guess at the mean picture. The model itself draws one pixel "
+        "after the other, each given those before: one place, several drawings.",
+        help="PixelVAE (Gulrajani et al. 2017): z carries the gist, the pixels their own detail. "
+        f"A drawing takes {bench.opened.data.height * bench.opened.data.width} passes.",
+    )
+    if not st.button(f"Draw {DRAWINGS}", key="play/draw", icon=":material/draw:"):
+        return
+    place, bar = st.empty(), st.progress(0.0)
+    st.button("Stop", key="play/stop")  # whatever is pressed ends this run of the page
+    rows, turn = bench.opened.data.height, st.session_state.get("play/drawings", 0)
+    st.session_state["play/drawings"] = turn + 1
+    for k, pixels in enumerate(cache.film(bench.opened, bench.z, turn, DRAWINGS)):
+        with place:
+            show.strip(pixels)
+        bar.progress((k + 1) / rows)

@@ -68,4 +68,8 @@ PAGES = (
         "Model", "Card", "model", ":material/badge:",
         "What this model is, how good it is, and where to open another.",
     ),
+    Page(
+        "Model", "Scoreboard", "scoreboard", ":material/leaderboard:",
+        "Every shipped model by one measure, with what its paper reports beside it.",
+    ),
 )  # fmt: skip

@@ -73,11 +73,28 @@ NUMBERS = {
 }
 
 
+BEGINNINGS = {
+    "auc/": "AUC of ",
+    "gain/": "log p gained over ",
+    "rate/": "information in ",
+    "cluster_accuracy/": "accuracy of ",
+}
+
+
+def called(metric: Metric) -> str:
+    """What a measured number is called on a page."""
+    name = metric.name
+    for start, words in BEGINNINGS.items():
+        if name.startswith(start):
+            name = words + name.removeprefix(start).replace("/", " of ")
+    return NUMBERS.get(metric.name, name.replace("_", " "))
+
+
 def numbers(metrics: Sequence[Metric]) -> None:
     """A table of measured numbers, each with its protocol and error."""
     rows = [
         {
-            "What": NUMBERS.get(m.name, m.name.replace("auc/", "AUC of ").replace("_", " ")),
+            "What": called(m),
             "Value": f"{m.value:.4g}" + (f" ± {m.error:.2g}" if m.error is not None else ""),
             "Unit": m.unit,
             "Pictures": f"{m.n:,}",

@@ -14,6 +14,7 @@ SAMPLES = 16
 WORDS = {"shows": "What it shows", "bias": "What it is biased about", "data": "Its pictures"}
 FACTS = {"data": "Data", "licence": "Licence of the data", "credit": "Credit"}
 DEVICES = {"cpu": "Processor (CPU)", "cuda": "Graphics card (CUDA)", "mps": "Apple GPU (MPS)"}
+COLLAPSED = 0.5  # nats in all coordinates together
 LOOKS = ("Information", "Spread", "Spectrum")
 
 
@@ -84,13 +85,27 @@ def coordinates(opened: Opened) -> None:
         label_visibility="collapsed", **remembered(),
     )  # fmt: skip
     if look == "Information":
-        rates = cache.rates(opened)
+        try:
+            rates = cache.rates(opened)
+        except NotImplementedError:
+            st.caption(
+                "In this model information belongs to no coordinate alone: its posterior is bent, "
+                "or its prior a mixture. How much it is in all stands above."
+            )
+            return
         show.profile(rates, "KL, nats", "coordinates, from the most to the least used")
         st.caption(
             f"{rates.sum():.1f} nats in all {size} coordinates, over {cache.OWN} pictures that "
             "the model drew itself. A coordinate that tells nothing has collapsed onto the prior.",
             help="KL(q(z|x) ‖ p(z)) of each coordinate: what the encoder tells about a picture.",
         )
+        if rates.sum() < COLLAPSED:
+            st.warning(
+                "The posterior has collapsed: the encoder tells nothing, so the decoder draws one "
+                "and the same mean picture wherever you go. A KL that rises slowly (warmup) or "
+                "some free bits keep it awake: both are on the Train page.",
+                icon=":material/hotel:",
+            )
     elif opened.atlas is None:
         st.caption("This needs an atlas, and the model came without one.")
     elif look == "Spread":

@@ -68,6 +68,8 @@ def show_page() -> None:
         kinds.classes(bench)
     if opened.atlas is not None and opened.atlas.clusters is not None:
         kinds.clusters(bench, opened.atlas)
+    if opened.card.family == "pixel":
+        kinds.strokes(bench)
     with st.container(horizontal=True, gap="medium"):
         take(bench, "play/like", "More like this", wander.variations(opened, bench.z, STRIP))
         if opened.atlas is not None:
