@@ -17,8 +17,19 @@ from train.config import TrainConfig, recipes
 from train.data import DATASETS
 
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
-SHIPPED = ("digits", "digits-2d", "faces", "fashion")
+SHIPPED = (
+    "digits",
+    "digits-2d",
+    "digits-cvae",
+    "digits-ladder",
+    "faces",
+    "fashion",
+    "iwae-1",
+    "pixel-collapsed",
+)
+COLLAPSED = ("pixel-collapsed",)  # on purpose: it draws one picture wherever one is
 MEGABYTES = {"faces": 16}
+OURS = ("digits-8x8", "sprites")  # pictures that are at hand everywhere
 ANSWERABLE = ("smile", "mouth_open", "brow_raise", "yaw", "pitch", "light_right")
 
 
@@ -56,7 +67,7 @@ def test_a_card_says_what_one_has_to_know(shipped):
 def test_the_atlas_knows_the_held_out_pictures_and_shows_none(shipped):
     _, model, _, known = shipped
     assert known is not None
-    assert 1000 <= len(known.latents) <= 10_000
+    assert 200 <= len(known.latents) <= 10_000
     assert set(known.maps) == {"pca", "umap"}
     assert all(np.isfinite(xy).all() for xy in known.maps.values())
     assert known.latents.shape[1] == model.latent_size
@@ -79,7 +90,8 @@ def test_its_pictures_are_pictures(shipped):
     assert x.shape == (16, *card.data.shape)
     assert x.min() >= 0
     assert x.max() <= 1
-    assert x.std(0).mean() > 0.02  # sixteen different ones
+    different = x.std(0).mean() > 0.02
+    assert different == (card.name not in COLLAPSED)
 
 
 def test_headline_numbers_meet_what_the_project_promises():
@@ -93,16 +105,26 @@ def test_headline_numbers_meet_what_the_project_promises():
     good = [n for n in value["faces"] if n.startswith("auc/") and value["faces"][n] >= 0.90]
     assert len(good) >= 6
     assert good[0] == "auc/smile"
+    assert value["digits-cvae"]["class_accuracy"] >= 0.9
+    assert value["digits-ladder"]["log_likelihood"] >= -87.0
+    assert min(value["digits-ladder"][f"rate/{level}"] for level in ("whole", "detail")) >= 0.5
+    assert value["pixel-collapsed"]["rate"] < 0.05
+    assert value["pixel-collapsed"]["active_units"] == 0
+
+
+def test_all_of_them_are_small_together():
+    size = sum(path.stat().st_size for path in PRETRAINED.rglob("*") if path.is_file())
+    assert size <= 48e6
 
 
 def test_a_headline_number_can_be_measured_again(shipped):
-    if not os.environ.get("LATENT_DATA"):
-        pytest.skip("needs the real data: set LATENT_DATA")
     _, model, card, _ = shipped
+    if card.data.name not in OURS and not os.environ.get("LATENT_DATA"):
+        pytest.skip("needs the real data: set LATENT_DATA")
     config = TrainConfig.from_dict(card.training, card.name)
     data = DATASETS[config.dataset](**config.data)
     parts = []
-    for start in range(0, 1000, 100):
+    for start in range(0, min(1000, len(data.held.x)), 100):
         x, y = seen(data.held, config, slice(start, start + 100), torch.device("cpu"))
         with torch.no_grad(), seeded(start):
             parts.append(log_weights(model, x, 4, y).mean(0))
