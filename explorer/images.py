@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageChops, ImageOps, ImageStat
 
-from explorer import ink
+from explorer import align, ink
 from explorer.errors import ImageError
 from explorer.spec import DataSpec
 
@@ -166,12 +166,18 @@ def from_ink(mask: NDArray[np.bool_]) -> Image.Image:
 
 
 def prepare(
-    image: Image.Image, data: DataSpec, *, box: Box | None = None, invert: bool | None = None
+    image: Image.Image,
+    data: DataSpec,
+    *,
+    box: Box | None = None,
+    points: align.Points | None = None,
+    invert: bool | None = None,
 ) -> Values:
     """``(1, C, H, W)`` in [0, 1]: the picture as the model's own data were made.
 
     Args:
         box: the part to take; the largest centred one of the data's proportions if None.
+        points: two points of the picture, such as its eyes, and so how it is turned and cut.
         invert: swap black and white; if None, found from the border where the data are
             white things on black.
     """
@@ -179,6 +185,8 @@ def prepare(
     image = image.convert("L" if data.channels == 1 else "RGB")
     if box is not None:
         image = _cut(image, box)
+    if points is not None:
+        image = align.framed(image, points, data)
     if invert or (invert is None and _on_black(data) and ink.is_dark(image)):
         image = ImageChops.invert(image)
 

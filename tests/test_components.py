@@ -102,7 +102,7 @@ def test_assets_are_scripts_and_styles_of_this_version_and_nothing_else() -> Non
     assert client.get("/assets/0123/stage/stage.js").status_code == 404
 
 
-@pytest.mark.parametrize("name", ["brush", "curve", "film", "stage"])
+@pytest.mark.parametrize("name", ["brush", "curve", "film", "frame", "stage"])
 def test_a_script_imports_only_what_is_served(name: str) -> None:
     import re
     from posixpath import dirname, join, normpath

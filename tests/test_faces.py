@@ -10,9 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
+from explorer.align import LEFT, RIGHT, aligned, lanczos
 from explorer.attributes import ATTRIBUTES, described
 from explorer.errors import DataError
-from train.data.align import LEFT, RIGHT, aligned, lanczos
 from train.data.faces import PICTURES, TABLE, build, crops, faces
 
 GIVEN = Path(os.environ.get("LATENT_DATA", "nowhere")) / PICTURES

@@ -79,6 +79,8 @@ def parser() -> argparse.ArgumentParser:
     made = verb(export, "make a bundle's decoder that draws without torch")
     made.add_argument("bundle", metavar="BUNDLE", type=Path, help="its folder")
 
+    verb(eyes, "fit what finds the eyes of faces in photographs")
+
     made = verb(evaluate, "measure a bundle on held-out pictures")
     made.add_argument("bundle", metavar="BUNDLE", type=Path, help="its folder")
     made.add_argument("--k", type=int, default=5000, help="importance samples (default 5000)")
@@ -217,6 +219,15 @@ def export(args: argparse.Namespace) -> int:
     from .export import export as make
 
     make(args.bundle)
+    return 0
+
+
+def eyes(_: argparse.Namespace) -> int:
+    """Fits what finds eyes in photographs to the aligned faces, half a minute on one core, and
+    writes explorer/faces.safetensors."""
+    from .eyes import fit
+
+    fit()
     return 0
 
 

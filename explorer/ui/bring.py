@@ -20,7 +20,8 @@ from explorer.errors import ImageError
 from explorer.ops import Array
 from explorer.shelf import Opened
 from explorer.spec import DataSpec
-from explorer.ui import cache, components, show
+from explorer.ui import cache, components, framing, show
+from explorer.ui.framing import Own
 from explorer.ui.state import remembered, workbench
 
 MOST = 4  # pictures of one's own that are kept, the newest
@@ -28,14 +29,6 @@ PAD = (112, 112)  # pixels of the drawing pad
 DOUBTFUL = 0.99  # redrawn worse than this share of the known pictures
 SIDE = 88  # pixels of a picture in the list
 CURRENT, SAMPLE = "Current picture", "A sample"
-
-
-@dataclass(frozen=True, eq=False)
-class Own:
-    """A picture that a visitor brought: its name on the page, and it, mode L or RGB."""
-
-    title: str
-    image: Image.Image
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +72,7 @@ def several(key: str, opened: Opened) -> Brought:
         free = range(len(own), n)
         found = _seen(opened, own, [_filling(key, opened, k, len(own)) for k in free])
         for k in range(n):
-            _row(key, found, k)
+            _row(key, found, k, opened.data)
     return found
 
 
@@ -101,7 +94,7 @@ def one(key: str, opened: Opened) -> Brought:
         given = _current(opened) if chosen == CURRENT else _sample(key, opened, 0)
         found = _seen(opened, [own[chosen]], []) if chosen in own else _seen(opened, [], [given])
         if chosen != CURRENT:
-            _row(key, found, 0)
+            _row(key, found, 0, opened.data)
     return found
 
 
@@ -195,7 +188,7 @@ def _filling(key: str, opened: Opened, place: int, first: int) -> Given:
 
 def _seen(opened: Opened, own: list[Own], given: list[Given]) -> Brought:
     """The visitor's pictures, framed and encoded, then those that the model draws."""
-    x, z = [images.prepare(o.image, opened.data) for o in own], []
+    x, z = [framing.prepared(o, opened.data) for o in own], []
     if own:
         z.append(cache.latent(opened, np.concatenate(x)))
     z += [latent[None] for _, latent in given]
@@ -212,7 +205,7 @@ def _seen(opened: Opened, own: list[Own], given: list[Given]) -> Brought:
     )
 
 
-def _row(key: str, found: Brought, k: int) -> None:
+def _row(key: str, found: Brought, k: int, data: DataSpec) -> None:
     """One picture as it came, beside what the model makes of it, and how to be rid of it."""
     title = found.titles[k]
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -229,6 +222,9 @@ def _row(key: str, found: Brought, k: int) -> None:
             f"tested on, it redraws {int(100 * found.doubt[k])} better. Take the right-hand "
             "picture as its nearest guess."
         )
+    if found.own[k]:
+        own = next(o for o in owned() if o.title == title)
+        framing.row(f"{key}/{title}", own, data)
 
 
 def _forget(title: str) -> None:

@@ -98,6 +98,27 @@ def test_a_dial_changes_the_picture_and_the_page_tells_what_came_along(visit, mo
         assert grid.width == grid.height > 700
 
 
+def test_a_photograph_is_framed_by_hand_where_no_face_is_found(visit):
+    page = visit("attributes", model="Faces")
+    canvas = stage(page)
+    page.locator("input[type=file]").first.set_input_files([written("8")])
+    page.get_by_text("No face was found in it").wait_for()
+    settled(page)
+    before = looks(canvas)
+    page.locator("label", has_text="Frame").click()
+    tool = page.get_by_test_id("frame-canvas")
+    tool.focus()
+    page.keyboard.press("2")
+    for _ in range(5):
+        page.keyboard.press("Shift+ArrowRight")
+    page.get_by_text("No face was found in it").wait_for(state="detached")
+    looks_new(canvas, before)
+    settled(page)
+    before = looks(canvas)
+    drag(page, tool, 30, 20)  # not on a point: the frame as a whole
+    looks_new(canvas, before)
+
+
 def test_a_painted_part_is_guessed_and_a_guess_taken(visit):
     page = visit("inpaint", model="Digits")
     canvas = page.get_by_test_id("brush-canvas")

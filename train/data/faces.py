@@ -22,11 +22,11 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
+from explorer.align import aligned
 from explorer.attributes import ATTRIBUTES, Attribute
 from explorer.errors import DataError
 from explorer.protocol import DataSpec
 
-from .align import aligned
 from .archive import Archive, opened
 from .dataset import Dataset, Split
 from .places import cache, given, mapped, once

@@ -3,6 +3,7 @@
 from .brush import brush
 from .curve import Series, curve
 from .film import film
+from .frame import frame
 from .mount import ROUTES
 from .stage import Axis, Dials, Map, Plane, Rested, Sheet, stage
 
@@ -18,5 +19,6 @@ __all__ = [
     "brush",
     "curve",
     "film",
+    "frame",
     "stage",
 ]

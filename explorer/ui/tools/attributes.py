@@ -14,7 +14,7 @@ from explorer.atlas import Atlas
 from explorer.errors import ExplorerError, ImageError
 from explorer.ops import Array
 from explorer.shelf import Opened
-from explorer.ui import bring, cache, components, moves, show
+from explorer.ui import bring, cache, components, framing, moves, show
 from explorer.ui.moves import Move
 from explorer.ui.state import Workbench, remembered, workbench
 
@@ -58,7 +58,8 @@ def encoded(opened: Opened, title: str) -> NDArray[np.float32]:
     x = []
     for file in files:
         try:
-            x.append(images.prepare(images.read(file.getvalue()), opened.data))
+            own = framing.Own(file.name, images.read(file.getvalue()))
+            x.append(framing.prepared(own, opened.data))
         except ImageError as error:
             show.trouble(ImageError(f"{file.name}: {error}"))
     size = opened.latent_size
