@@ -6,7 +6,7 @@ else
 BIN := .venv/bin
 endif
 
-.PHONY: run test lint train bench-live clean
+.PHONY: run test lint train pretrained bench-live clean
 .DEFAULT_GOAL := run
 
 .venv/made:
@@ -36,6 +36,10 @@ test: lint
 # the recipe that tests train: twenty seconds, into runs/
 train: .venv/runs
 	$(BIN)/python -m train start tiny
+
+# every shipped model from nothing, into pretrained/; can be stopped and started again
+pretrained: .venv/runs
+	$(BIN)/python -m train ship
 
 # how fast a picture follows a hand; wants a quiet machine
 bench-live: .venv/tests

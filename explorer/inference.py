@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -55,7 +56,20 @@ def refine(
     samples: int = 8,
     y: Tensor | None = None,
 ) -> Independent:
-    """A Gaussian q fitted to this very x by ascending its ELBO from the encoder's guess.
+    """A Gaussian q fitted to this very x by ascending its ELBO from the encoder's guess."""
+    *_, q = refinements(model, x, steps, lr, samples, y)
+    return q
+
+
+def refinements(
+    model: LatentModel,
+    x: Tensor,
+    steps: int = 50,
+    lr: float = 0.05,
+    samples: int = 8,
+    y: Tensor | None = None,
+) -> Iterator[Independent]:
+    """Gaussians ever better fitted to this very x, the first of them the encoder's guess.
 
     Stochastic variational inference (Hoffman et al. 2013; Kim et al. 2018, arXiv:1802.02550).
     Uses gradients of its own two tensors only: the shared model's ``.grad`` stays untouched.
@@ -65,12 +79,25 @@ def refine(
     loc = z.mean(0).clone().requires_grad_()
     log_scale = z.std(0).log().clone().requires_grad_()
     optimizer = torch.optim.Adam([loc, log_scale], lr=lr)
-    for _ in range(steps):
-        q = diag_normal(loc, log_scale.exp())
-        loss = -log_weights(model, x, samples, y, q).mean(0).sum()
-        loc.grad, log_scale.grad = torch.autograd.grad(loss, [loc, log_scale])
-        optimizer.step()
-    return diag_normal(loc.detach(), log_scale.exp().detach())
+    for step in range(steps + 1):
+        yield diag_normal(loc.detach().clone(), log_scale.exp().detach())
+        if step < steps:
+            q = diag_normal(loc, log_scale.exp())
+            loss = -log_weights(model, x, samples, y, q).mean(0).sum()
+            loc.grad, log_scale.grad = torch.autograd.grad(loss, [loc, log_scale])
+            optimizer.step()
+
+
+@torch.no_grad()
+def bound(
+    model: LatentModel,
+    x: Tensor,
+    samples: int,
+    y: Tensor | None = None,
+    q: Distribution | None = None,
+) -> Tensor:
+    """``(B,)`` nats: the ELBO of ``q`` (the encoder's by default), the mean of some weights."""
+    return log_weights(model, x, samples, y, q).mean(0)
 
 
 @torch.no_grad()

@@ -200,6 +200,18 @@ def test_the_card_tells_a_posterior_that_has_collapsed(desk, scale, told):
     assert any("collapsed" in w.value for w in page("model").warning) == told
 
 
+@pytest.mark.parametrize(
+    ("kind", "family"), [("grey", "vae"), ("colour", "vae"), ("grey", "cvae")]
+)
+def test_the_gaps_of_a_picture_are_shown_in_their_order(desk, monkeypatch, kind, family):
+    toy(desk / "toy", SPECS[kind], family=family)
+    at = page("gaps")
+    told = [float(m.value.replace("−", "-")) for m in at.metric]
+    assert len(told) == 3
+    assert told[0] <= told[1] <= told[2] + 0.2  # the last of them has its own noise
+    assert any("are its haste" in c.value for c in at.caption)
+
+
 def test_the_scoreboard_repeats_the_cards_best_first(desk):
     for k, value in enumerate((-90.25, -80.5)):
         folder = desk / f"toy-{k}"

@@ -25,6 +25,7 @@ SHIPPED = (
     "faces",
     "fashion",
     "iwae-1",
+    "pixel-awake",
     "pixel-collapsed",
 )
 COLLAPSED = ("pixel-collapsed",)  # on purpose: it draws one picture wherever one is
@@ -110,6 +111,8 @@ def test_headline_numbers_meet_what_the_project_promises():
     assert min(value["digits-ladder"][f"rate/{level}"] for level in ("whole", "detail")) >= 0.5
     assert value["pixel-collapsed"]["rate"] < 0.05
     assert value["pixel-collapsed"]["active_units"] == 0
+    assert value["pixel-awake"]["rate"] > 5.0
+    assert value["pixel-awake"]["active_units"] == 8
 
 
 def test_all_of_them_are_small_together():

@@ -90,6 +90,12 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("other", metavar="OTHER", type=Path, help="what it is compared with")
     made.add_argument("--k", type=int, default=1000, help="importance samples (default 1000)")
     made.add_argument("--n", type=int, default=2000, help="pictures (default 2000)")
+    made = verb(ship, "make shipped models from nothing, going on where it was stopped")
+    made.add_argument("names", metavar="NAME", nargs="*", help="recipes (default: all that ship)")
+    made.add_argument("--runs", type=Path, default=Path("runs/pretrained"), metavar="DIR")
+    made.add_argument("--bundles", type=Path, default=Path("pretrained"), metavar="DIR")
+    made.add_argument("--k", type=int, default=1000, help="importance samples (default 1000)")
+    made.add_argument("--n", type=int, default=2000, help="pictures (default 2000)")
     return root
 
 
@@ -246,6 +252,21 @@ def compare(args: argparse.Namespace) -> int:
     from .evaluate import compare as measure
 
     measure(args.bundle, args.other, args.k, args.n)
+    return 0
+
+
+def ship(args: argparse.Namespace) -> int:
+    """Trains, promotes, exports, measures and charts every shipped model, or those named. How
+    long it will take is told first. It can be stopped at any time and started again: what is made
+    stays, and a run goes on where it was."""
+    from explorer.cards import catalogue
+    from explorer.shelf import PRETRAINED
+
+    from .config import recipes
+    from .ship import ship as make
+
+    names = args.names or [name for name in catalogue(PRETRAINED) if name in recipes()]
+    make(names, args.runs, args.bundles, args.k, args.n)
     return 0
 
 

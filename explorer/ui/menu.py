@@ -69,6 +69,10 @@ PAGES = (
         "What this model is, how good it is, and where to open another.",
     ),
     Page(
+        "Model", "Gaps", "gaps", ":material/unfold_more:",
+        "How far below log p(x) the model's bound lies for one picture, and why.",
+    ),
+    Page(
         "Model", "Scoreboard", "scoreboard", ":material/leaderboard:",
         "Every shipped model by one measure, with what its paper reports beside it.",
     ),

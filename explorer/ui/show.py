@@ -76,6 +76,7 @@ NUMBERS = {
 BEGINNINGS = {
     "auc/": "AUC of ",
     "gain/": "log p gained over ",
+    "gap/": "gap of ",
     "rate/": "information in ",
     "cluster_accuracy/": "accuracy of ",
 }

@@ -1,0 +1,76 @@
+"""C13, C14: how far a bound lies below log p(x) for one picture, and what of it is whose."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import streamlit as st
+import torch
+from torch import Tensor
+
+from explorer.inference import bound, log_likelihood, refinements
+from explorer.likelihoods import LIKELIHOODS
+from explorer.rng import seeded
+from explorer.shelf import Opened
+from explorer.ui import bring, cache, show
+from explorer.ui.state import workbench
+
+STEPS, STRETCH = 200, 20  # of refinement, and of it between two looks
+SAMPLES = 500  # that a bound is averaged over
+K = 5000  # weights in log p, where a picture is small
+FITTING = "Fitting a Gaussian to this one picture…"
+LABELS = ("The encoder's bound", "The best Gaussian's", "log p(x), nats")
+GAPS = ("Amortisation gap", "Approximation gap")
+TERMS = (
+    "log p(x) less the encoder's ELBO is KL(q‖p(z|x)). The amortisation gap is what a Gaussian "
+    "fitted to this very picture wins back; the approximation gap is what no diagonal Gaussian "
+    "can (Cremer, Li & Duvenaud 2018, arXiv:1801.03558)."
+)
+
+
+def show_page() -> None:
+    opened = workbench().opened
+    stage, controls = st.columns([3, 2], gap="large")
+    with controls:
+        x = torch.from_numpy(bring.one("gaps", opened).x).to(opened.device)
+    if LIKELIHOODS[opened.card.config.get("likelihood", "bernoulli")].binary:
+        x = (x > 0.5).float()  # ink or none: of grey its nats would say nothing
+    with stage:
+        measure(opened, x)
+
+
+def measure(opened: Opened, x: Tensor) -> None:
+    """The three numbers as they come, then the two gaps to scale."""
+    told = cache.told(opened)
+    y = None if told is None else torch.tensor([told], device=opened.device)
+    k = K if opened.data.pixelated else K // 25
+    places = [column.empty() for column in st.columns(3)]
+    bar = st.progress(0.0, FITTING)
+
+    def look(place: int, value: float) -> float:
+        places[place].metric(LABELS[place], f"{value:.2f}".replace("-", "−"))
+        return value
+
+    with seeded(0):
+        first = look(0, bound(opened.model, x, SAMPLES, y).item())
+    with seeded(0), torch.no_grad():
+        log_p = look(2, log_likelihood(opened.model, x, k, y).item())
+    steps = refinements(opened.model, x, STEPS, y=y)
+    best = first
+    for stretch in range(STEPS // STRETCH):
+        with seeded(stretch):
+            *_, q = islice(steps, STRETCH)
+            best = look(1, max(best, bound(opened.model, x, SAMPLES, y, q).item()))
+        bar.progress((stretch + 1) * STRETCH / STEPS, FITTING)
+    bar.empty()
+    show.bars([best - first, max(0.0, log_p - best)], list(GAPS), "nats")
+    st.caption(
+        f"Of the {log_p - first:.2f} nats that the encoder's bound lies too low, "
+        f"{best - first:.2f} are its haste: one guess for all pictures. Bounds are means over "
+        f"{SAMPLES} samples, log p is the importance-weighted bound with K = {k}; the last digit "
+        "is chance.",
+        help=TERMS,
+    )
+
+
+show_page()
