@@ -6,7 +6,7 @@ else
 BIN := .venv/bin
 endif
 
-.PHONY: run test lint train pretrained bench-live clean
+.PHONY: run test lint train fuzz pretrained bench-live clean
 .DEFAULT_GOAL := run
 
 .venv/made:
@@ -40,6 +40,9 @@ train: .venv/runs
 # every shipped model from nothing, into pretrained/; can be stopped and started again
 pretrained: .venv/runs
 	$(BIN)/python -m train ship
+# 50,000 damaged checkpoints: each is read or refused in words, some twelve minutes
+fuzz: .venv/tests
+	$(BIN)/python -m tests.fuzzing 100000 50000
 
 # how fast a picture follows a hand; wants a quiet machine
 bench-live: .venv/tests

@@ -19,3 +19,7 @@ class RunError(ExplorerError):
 
 class DataError(ExplorerError):
     """A data set is missing, damaged, or does not fit what was asked of it."""
+
+
+class FormatError(ExplorerError):
+    """Somebody else's file is damaged, hostile, too large, or of a kind that cannot be read."""

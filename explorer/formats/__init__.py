@@ -1,0 +1,1 @@
+"""Checkpoints of others: read without executing, recognised by their tensors, calibrated."""
