@@ -133,12 +133,19 @@ def redrawn(
 ) -> NDArray[np.float32]:
     """``(n, D)``: ``z: (D,)`` with the noise of block ``level`` drawn anew, the others' kept.
 
-    What depends on that block follows it, as in the ladder of Sønderby et al. 2016.
+    What depends on that block follows it, as in the ladder of Sønderby et al. 2016. Noise that is
+    kept is shortened to its usual length where ``z`` is far from what the levels above expect: of
+    another picture nothing could be expected to be so odd.
     """
     prior, start = model.prior(), sum(block.size for block in model.blocks[:level])
     assert isinstance(prior, Chain)
     part = slice(start, start + model.blocks[level].size)
     eps = prior.to_noise(torch.from_numpy(z).to(next(model.parameters()).device)).repeat(n, 1)
+    kept = [
+        block / max(1.0, block[0].square().mean().item() ** 0.5)
+        for block in eps.split([block.size for block in model.blocks], -1)
+    ]
+    eps = torch.cat(kept, -1)
     with seeded(seed):
         eps[:, part] = torch.randn(n, model.blocks[level].size).to(eps)
     return prior.from_noise(eps).cpu().numpy()

@@ -151,20 +151,25 @@ def test_of_a_mixture_prior_a_cluster_can_be_drawn_from_and_the_map_coloured(des
     assert "Cluster" in page("map").selectbox(key="map/colour").options
 
 
+def ordinary(noise):
+    """Noise no longer than noise is."""
+    return noise / max(1, np.sqrt(np.square(noise).mean()))
+
+
 def test_of_a_ladder_one_level_is_drawn_anew_and_the_other_stays(desk):
     toy(desk / "toy", SPECS["grey"], latent=dict(top=2, bottom=3), family="ladder")
     at = page("play")
     z = bench(at).z
     at.button(key="play/level/detail/0").click().run()
     assert not at.exception
-    assert np.allclose(bench(at).z[:2], z[:2])
+    assert np.allclose(bench(at).z[:2], ordinary(z[:2]), atol=1e-4)
     assert not np.isclose(bench(at).z[2:], z[2:]).any()
     z = bench(at).z
     prior = bench(at).opened.model.prior()
     at.button(key="play/level/whole/1").click().run()
     assert not np.isclose(bench(at).z[:2], z[:2]).any()
     before, after = (prior.to_noise(torch.from_numpy(each)) for each in (z, bench(at).z))
-    assert torch.allclose(before[2:], after[2:], atol=1e-4)
+    assert np.allclose(ordinary(before[2:].numpy()), after[2:], atol=1e-3)
 
 
 def test_what_draws_pixel_by_pixel_does_so_when_asked(desk):
@@ -209,7 +214,7 @@ def test_the_gaps_of_a_picture_are_shown_in_their_order(desk, monkeypatch, kind,
     told = [float(m.value.replace("−", "-")) for m in at.metric]
     assert len(told) == 3
     assert told[0] <= told[1] <= told[2] + 0.2  # the last of them has its own noise
-    assert any("are its haste" in c.value for c in at.caption)
+    assert any("nats" in c.value and "K = " in c.value for c in at.caption)
 
 
 def test_the_scoreboard_repeats_the_cards_best_first(desk):
@@ -217,8 +222,9 @@ def test_the_scoreboard_repeats_the_cards_best_first(desk):
         folder = desk / f"toy-{k}"
         toy(folder, SPECS["grey"])
         metrics = (
-            cards.Metric("log_likelihood", value, "nats", "toys, K = 7", 50, 0.5),
+            cards.Metric("log_likelihood", value, "nats", "toys, given the class, K = 7", 50, 0.5),
             cards.Metric("gain/other", 1.5, "nats", "pairs", 50, 0.25),
+            cards.Metric("class_accuracy", 0.975, "of all", "read", 50, 0.01),
         )
         notes = {"published": "Somebody 2016: -70.", "budget": "Fewer passes."}
         card = dataclasses.replace(cards.read_card(folder), metrics=metrics, notes=notes)
@@ -227,11 +233,12 @@ def test_the_scoreboard_repeats_the_cards_best_first(desk):
     (table,) = at.table
     rows = table.value
     assert list(rows["log p(x)"]) == ["−80.50 ± 0.50", "−90.25 ± 0.50"]
-    assert rows["Model"][0].startswith("**Toy\\-1**")
+    assert list(rows["Model"]) == ["Toy\\-1", "Toy\\-0"]
     assert rows["ELBO"][0] == "–"
-    assert "log p gained over other 1.50 ± 0.25" in rows["Its own numbers"][0]
-    assert "Somebody 2016" in rows["Published"][0]
-    assert any("toys, K = 7" in c.value for c in at.caption)
+    assert rows["How"][0] == "given the class, K = 7, n = 50"
+    told = next(m.value for m in at.markdown if "Somebody" in m.value).splitlines()[0]
+    assert "Log p gained over other 1.50 ± 0.25, class accuracy 97.5 ± 1.0 %." in told
+    assert "Published: Somebody 2016" in told
 
 
 @pytest.mark.parametrize("name", ["play", "manifold", "map", "model"])

@@ -28,6 +28,7 @@ from .particulars import particulars
 
 LOOK = 512  # held-out pictures in a quick look
 ELBO_SAMPLES = 32
+GIVEN = "given the class"  # log p(x | y), which is no log p(x)
 
 
 @torch.no_grad()
@@ -85,8 +86,8 @@ def compare(folder: Path, other: Path, k: int = 1000, n: int = 2000) -> Card:
     config = TrainConfig.from_dict(mine.training, mine.name)
     held = load(config.dataset, config.data).held
     values = [likelihoods(bundle.load(place)[0], held, config, k, n) for place in (folder, other)]
-    where = f"{mine.data.name}, held-out, log-likelihood (K = {k}) less that of {theirs.name}, "
-    gained = _nats(f"gain/{theirs.name}", values[0] - values[1], where + "picture by picture")
+    where = f"{mine.data.name}, held-out, log-likelihood (K = {k}) less that of {theirs.name}"
+    gained = _nats(f"gain/{theirs.name}", values[0] - values[1], f"{where}, picture by picture")
     print(f"{gained.name} {gained.value:.3f} ± {gained.error:.3f} nats over {gained.n} pictures")
     others = tuple(m for m in mine.metrics if m.name != gained.name)
     return cards.write_card(folder, dataclasses.replace(mine, metrics=(*others, gained)))
@@ -152,6 +153,8 @@ def measure(
     where = f"{data.spec.name}, held-out"
     if config.binarise == "dynamic":
         where += ", dynamically binarised (seeded)"
+    if model.conditional:
+        where += f", {GIVEN}"
     return [
         _nats("elbo", torch.cat(elbo), f"{where}, {ELBO_SAMPLES} samples each"),
         _nats("log_likelihood", torch.cat(likelihood), f"{where}, importance-weighted, K = {k}"),

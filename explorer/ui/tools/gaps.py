@@ -21,6 +21,11 @@ K = 5000  # weights in log p, where a picture is small
 FITTING = "Fitting a Gaussian to this one picture…"
 LABELS = ("The encoder's bound", "The best Gaussian's", "log p(x), nats")
 GAPS = ("Amortisation gap", "Approximation gap")
+LITTLE = 0.02  # nats
+HOW = (
+    "Bounds are means over {} samples, log p is the importance-weighted bound with K = {}; the "
+    "last digit is chance."
+)
 TERMS = (
     "log p(x) less the encoder's ELBO is KL(q‖p(z|x)). The amortisation gap is what a Gaussian "
     "fitted to this very picture wins back; the approximation gap is what no diagonal Gaussian "
@@ -64,12 +69,19 @@ def measure(opened: Opened, x: Tensor) -> None:
         bar.progress((stretch + 1) * STRETCH / STEPS, FITTING)
     bar.empty()
     show.bars([best - first, max(0.0, log_p - best)], list(GAPS), "nats")
-    st.caption(
-        f"Of the {log_p - first:.2f} nats that the encoder's bound lies too low, "
-        f"{best - first:.2f} are its haste: one guess for all pictures. Bounds are means over "
-        f"{SAMPLES} samples, log p is the importance-weighted bound with K = {k}; the last digit "
-        "is chance.",
-        help=TERMS,
+    st.caption(f"{verdict(log_p - first, best - first)} {HOW.format(SAMPLES, k)}", help=TERMS)
+
+
+def verdict(whole: float, haste: float) -> str:
+    """Whose the gap is, in words."""
+    if haste < LITTLE:
+        return (
+            f"The bound lies {whole:.2f} nats too low, and a Gaussian fitted to this very picture "
+            "is no better than what the encoder said."
+        )
+    return (
+        f"Of the {whole:.2f} nats that the encoder's bound lies too low, {haste:.2f} are its "
+        "haste: one guess for all pictures."
     )
 
 

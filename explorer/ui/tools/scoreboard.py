@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import streamlit as st
@@ -50,28 +51,53 @@ def rank(name: str) -> tuple[int, str]:
 
 
 def board(name: str, of_it: Sequence[Card]) -> None:
-    """One table, the likeliest model first."""
+    """One table, the likeliest model first, and what else the cards say."""
     st.markdown(f"### {PICTURES.get(name, show.plain(name))}")
     order = sorted(of_it, key=lambda card: -worth(card))
     st.table([row(card) for card in order], border="horizontal", hide_index=True)
-    said = {m.protocol for c in order for m in c.metrics if m.name == "log_likelihood"}
-    st.caption("How log p was measured: " + "; ".join(sorted(said)) + ".")
+    told = [line(card) for card in order]
+    st.markdown("\n".join(f"- {each}" for each in told if each))
 
 
 def row(card: Card) -> dict[str, str]:
     """What the table says of a model, all of it from its card."""
-    others = [m for m in card.metrics if m.name not in COLUMNS and not m.name.startswith("auc/")]
-    published, budget = card.notes.get("published", ""), card.notes.get("budget", "")
-    objective = card.training.get("objective", "")
+    found = number(card, "log_likelihood")
     return {
-        "Model": f"**{show.plain(card.title or card.name)}** {card.family}, {objective}",
-        "log p(x)": said(number(card, "log_likelihood")),
+        "Model": show.plain(card.title or card.name),
+        "log p(x)": said(found),
         "ELBO": said(number(card, "elbo")),
         "Information": said(number(card, "rate")),
         "In use": said(number(card, "active_units")),
-        "Its own numbers": "; ".join(f"{show.called(m)} {said(m)}" for m in others) or "–",
-        "Published": show.plain(" ".join(part for part in (published, budget) if part)) or "–",
+        "How": how(found),
     }
+
+
+def how(metric: Metric | None) -> str:
+    """The protocol of a log-likelihood in short: what is given, K, and how many pictures."""
+    if metric is None:
+        return "–"
+    weights = re.search(r"K = (\d+)", metric.protocol)
+    parts = [
+        "given the class" if "given the class" in metric.protocol else "",
+        f"K = {int(weights[1]):,}" if weights else "",
+        f"n = {metric.n:,}",
+        "binarised" if "binarised" in metric.protocol else "",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def line(card: Card) -> str:
+    """What it has beside the table's columns: its own numbers, and the published one."""
+    others = [m for m in card.metrics if m.name not in COLUMNS and not m.name.startswith("auc/")]
+    own = ", ".join(f"{show.called(m)} {said(m)}" for m in others)
+    facts = [f"{own[0].upper()}{own[1:]}."] if own else []
+    if "published" in card.notes:
+        facts.append(f"Published: {show.plain(card.notes['published'])}")
+    facts.append(show.plain(card.notes.get("budget", "")))
+    text = " ".join(fact for fact in facts if fact)
+    objective = card.training.get("objective", "")
+    kind = show.plain(f"{card.family}, {objective}")
+    return f"**{show.plain(card.title or card.name)}** ({kind}). {text}"
 
 
 def number(card: Card, name: str) -> Metric | None:
@@ -92,6 +118,9 @@ def said(metric: Metric | None) -> str:
         return "–"
     if metric.name == "active_units":
         return f"{metric.value:.0f} {metric.unit}"
+    if metric.unit.startswith("of "):  # a share
+        error = f" ± {100 * metric.error:.1f}" if metric.error is not None else ""
+        return f"{100 * metric.value:.1f}{error} %"
     error = f" ± {metric.error:.2f}" if metric.error is not None else ""
     return f"{metric.value:.2f}{error}".replace("-", "−")
 
