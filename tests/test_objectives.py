@@ -12,7 +12,7 @@ from explorer.distributions import centre, diag_normal, draw, responsibilities
 from explorer.errors import RunError
 from explorer.protocol import DataSpec
 from train.data import Split
-from train.objectives import ELBO, IWAE, OBJECTIVES, BetaTC, Clusters, tc
+from train.objectives import ELBO, IWAE, OBJECTIVES, BetaTC, Clusters, Lagging, lagging, tc
 
 DATA = Split(torch.zeros(32, 1, 8, 8, dtype=torch.uint8))
 
@@ -286,3 +286,25 @@ def test_the_total_correlation_is_known_for_a_gaussian_that_leans():
     # all pictures in one batch: the weighted estimate is off by log n a factor, and no further
     _, correlation, _ = tc.shares(q, p, z, n)
     assert correlation.item() - math.log(n) == pytest.approx(known, abs=0.1)
+
+
+# -- an encoder that is not to lag
+
+
+def test_between_whole_steps_the_encoder_alone_is_moved(model, x):
+    whole, *ahead = Lagging(inner=3).phases(model, DATA)
+    assert len(ahead) == 3
+    assert {id(p) for p in whole.module.parameters()} == {id(p) for p in model.parameters()}
+    encoder = {id(p) for p in model.encoder.parameters()}
+    assert all({id(p) for p in phase.module.parameters()} == encoder for phase in ahead)
+
+
+@pytest.mark.parametrize("family", ["ladder", "flow", "pixel", "vade", "cvae"])
+def test_what_the_posterior_depends_on_is_found_in_every_family(family):
+    spec = DataSpec("toy", 1, 8, 8, ("a", "b"))
+    torch.manual_seed(0)
+    twin = bundle.build(Card("toy", family, dict(hidden=16), spec))
+    found = {id(p) for p in lagging.recognition(twin, DATA)}
+    names = {n.split(".")[0] for n, p in twin.named_parameters() if id(p) in found}
+    assert "decoder" not in names
+    assert "encoder" in names or {"up", "seen", "top"} <= names

@@ -5,6 +5,7 @@ An objective is a frozen dataclass that yields phases; a phase is a module and a
 
 from .elbo import ELBO
 from .iwae import IWAE
+from .lagging import Lagging
 from .phase import Objective, Phase, Terms
 from .tc import BetaTC
 from .vade import Clusters
@@ -17,6 +18,7 @@ __all__ = [
     "VAEGAN",
     "BetaTC",
     "Clusters",
+    "Lagging",
     "Objective",
     "Phase",
     "Terms",
@@ -25,6 +27,7 @@ __all__ = [
 OBJECTIVES: dict[str, type[Objective]] = {
     "elbo": ELBO,
     "iwae": IWAE,
+    "lagging": Lagging,
     "tc": BetaTC,
     "vade": Clusters,
     "vaegan": VAEGAN,
