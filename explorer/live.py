@@ -155,7 +155,9 @@ def look(question: Question) -> tuple[dict[str, Any], NDArray[np.uint8]]:
     if opened.atlas is not None:
         header["typicality"] = opened.atlas.typicality(z).round(4).tolist()
         if question.tell:
-            header["shows"] = opened.atlas.shows(z[0], opened.data.classes)
+            classes, y = opened.classes, question.y
+            told = [classes[y]] if classes and y is not None else None
+            header["shows"] = told or opened.atlas.shows(z[0], opened.data.classes)
     return header, pixels
 
 

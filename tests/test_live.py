@@ -477,3 +477,16 @@ def test_the_front_door_opens_from_anywhere_and_before_torch(tmp_path: Path) -> 
         check=True,
         timeout=60,
     )
+
+
+def test_of_a_model_that_is_told_a_class_the_picture_shows_that_class(tmp_path, client):
+    spec = DataSpec("toy", 1, 8, 8, ("a", "b", "c"))
+    card = cards.Card("told", "cvae", {"latent": D, "hidden": 16}, spec)
+    bundle.save(tmp_path / "told", bundle.build(card).state_dict(), card)
+    atlas.save(tmp_path / "told", some_atlas(20, D, labels=np.zeros(20)))
+    cards.write_card(tmp_path / "told", card)
+    conditional = SHELF.open(tmp_path / "told", "cpu")
+    with client.websocket_connect(URL) as session:
+        seen = {y: ask(session, model=conditional.key, z=NUMBER, y=y, tell=True) for y in range(3)}
+    assert [header["shows"] for header, _ in seen.values()] == [["a"], ["b"], ["c"]]
+    assert (np.asarray(seen[0][1]) != np.asarray(seen[2][1])).any()

@@ -8,7 +8,7 @@ import torch
 
 from explorer import bundle
 from explorer.cards import Card
-from explorer.distributions import draw, kl_divergence
+from explorer.distributions import diag_normal, draw, kl_divergence
 from explorer.rng import seeded
 from train import particulars
 from train.config import TrainConfig
@@ -79,3 +79,21 @@ def test_the_gap_is_whole_where_one_coordinate_is_the_factor_and_nothing_where_t
     assert particulars.gap(twice, factor) == pytest.approx(0, abs=0.01)
     half = np.column_stack([factor // 2, noise]).astype(np.float32)  # one bit of the two
     assert particulars.gap(half, factor) == pytest.approx(0.5, abs=0.01)
+
+
+def test_holes_are_where_no_code_is():
+    """Codes where the prior puts them leave none; codes in one place leave everything."""
+    data = DATASETS["digits-8x8"]()
+
+    class Placed(type(model("vae", latent=2, hidden=16))):
+        scale = 1.0
+
+        def encode(self, x, y=None):
+            with seeded(int(x.sum())):
+                loc = self.scale * torch.randn(len(x), 2)
+            return diag_normal(loc, torch.ones_like(loc))
+
+    placed = Placed(SPEC, Placed.Config(latent=2, hidden=16))
+    assert particulars.holes(placed, data).value < 0.05
+    placed.scale = 1e-3
+    assert particulars.holes(placed, data).value > 0.95

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 from torch.distributions import Independent, MixtureSameFamily
 
 from explorer.cards import Metric
@@ -24,6 +25,7 @@ from .data.sprites import SPRITES_SPEC
 FEW, REFINED = 100, 500  # pictures that gaps are measured on, and steps that each is given
 SOME = 2000  # held-out pictures that the rate of levels is taken over
 DRAWN = 1000  # pictures of each class
+DRAWS = 10_000  # of the prior, that may fall into holes
 BINS = 20  # that a coordinate is cut into
 PASSES = 6  # of the classifier that judges them over its training pictures
 
@@ -39,6 +41,8 @@ def particulars(model: LatentModel, data: Dataset, config: TrainConfig) -> list[
         found += clusters(model, data.held, data.spec.name)
     if data.spec.name == SPRITES_SPEC.name:
         found.append(factors(model, data.held))
+    if model.latent_size == 2:
+        found.append(holes(model, data))
     if data.spec.pixelated:
         found += gaps(model, data, config)
     if model.conditional:
@@ -63,6 +67,39 @@ def levels(model: LatentModel, data: Dataset, config: TrainConfig) -> list[Metri
             Metric(f"rate/{block.name}", kl.mean().item(), "nats", protocol, len(kl), error)
         )
     return found
+
+
+@torch.no_grad()
+def holes(model: LatentModel, data: Dataset) -> Metric:
+    """The share of draws from the prior that no code of a training picture lies near.
+
+    Near is as near as 99 of 100 held-out pictures lie to one.
+    """
+    from sklearn.neighbors import NearestNeighbors
+
+    known, held = (
+        np.concatenate([
+            centre(model.encode(x.float() / 255, y)).numpy()
+            for x, y in zip(split.x.split(1000), labels(split, 1000), strict=True)
+        ])
+        for split in (data.train, data.held)
+    )  # fmt: skip
+    near = NearestNeighbors(n_neighbors=1).fit(known)
+    reach = np.quantile(near.kneighbors(held)[0], 0.99)
+    with seeded(0):
+        drawn = model.prior().sample(torch.Size([DRAWS])).numpy()
+    far = near.kneighbors(drawn)[0] > reach
+    protocol = (
+        f"{DRAWS:,} draws of p(z) farther from every code of a training picture of "
+        f"{data.spec.name} than 99 % of the held-out ones are"
+    )
+    error = float(far.std() / math.sqrt(DRAWS))
+    return Metric("hole_share", float(far.mean()), "of all", protocol, DRAWS, error)
+
+
+def labels(split: Split, size: int) -> Sequence[Tensor | None]:
+    """The labels of ``split`` in parts of ``size``, or as many times None."""
+    return [None] * len(split.x.split(size)) if split.y is None else split.y.split(size)
 
 
 def gaps(model: LatentModel, data: Dataset, config: TrainConfig) -> list[Metric]:

@@ -69,6 +69,10 @@ PAGES = (
         "What this model is, how good it is, and where to open another.",
     ),
     Page(
+        "Model", "Clouds", "clouds", ":material/bubble_chart:",
+        "Why there is a KL term: the same digits placed by three models that differ in it alone.",
+    ),
+    Page(
         "Model", "Gaps", "gaps", ":material/unfold_more:",
         "How far below log p(x) the model's bound lies for one picture, and why.",
     ),

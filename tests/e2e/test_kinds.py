@@ -1,0 +1,49 @@
+"""What only some models can be asked for, in a real browser: a class, a level, a drawing."""
+
+import re
+
+from browsing import apart, go, looks, looks_new, settled, stage
+from playwright.sync_api import expect
+
+
+def choice(tab, key, k):
+    """A picture of a row that can be pressed."""
+    return tab.locator(f".st-key-{key}-{k} button")
+
+
+def test_another_class_is_drawn_where_one_is_and_stays_chosen(visit):
+    tab = visit(model="Digits by class")
+    canvas = stage(tab)
+    nought = looks(canvas)
+    choice(tab, "play-class", 7).click()
+    seven = looks_new(canvas, nought)
+    assert apart(nought, seven) > 5
+    expect(tab.get_by_text("You see 7.")).to_be_visible()
+    expect(canvas).to_have_attribute(
+        "aria-label", "A picture that Digits by class made: 7", timeout=9000
+    )
+    go(tab, "Manifold")
+    canvas = stage(tab)
+    expect(canvas).to_have_attribute("aria-label", re.compile("Digits by class made: 7"))
+
+
+def test_one_level_is_drawn_anew(visit):
+    tab = visit(model="Digits on two levels")
+    canvas = stage(tab)
+    before = looks(canvas)
+    choice(tab, "play-level-whole", 2).click()
+    assert apart(before, looks_new(canvas, before)) > 2
+
+
+def test_pixels_are_drawn_one_after_the_other_when_asked(visit):
+    tab = visit(model="Small digits, kept awake")
+    tab.get_by_role("button", name="Draw 6").click()
+    settled(tab)
+    expect(tab.get_by_test_id("stImage").locator("img")).to_have_count(6)
+
+
+def test_the_scoreboard_fits_a_phone(visit):
+    tab = visit("scoreboard", options={"viewport": {"width": 390, "height": 844}})
+    expect(tab.get_by_text("What is not here, and why.")).to_be_attached()
+    main = "document.querySelector('[data-testid=stMain]')"
+    tab.wait_for_function(f"{main}.clientWidth <= 390 && {main}.scrollWidth <= 390")
