@@ -26,7 +26,9 @@ def places(data: DataSpec) -> tuple[Points, tuple[int, int]]:
     """Where the two points of a picture of ``data`` lie, and its width and height before it is
     brought to the data's own."""
     if data.name == "faces":
-        return FACE, (SIZE, SIZE)
+        times = max(1, data.width / SIZE)
+        side = round(times * SIZE)
+        return (times * LEFT, times * RIGHT), (side, side)
     return (0.5j * data.height, data.width + 0.5j * data.height), (data.width, data.height)
 
 

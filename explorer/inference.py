@@ -68,8 +68,10 @@ def refinements(
     lr: float = 0.05,
     samples: int = 8,
     y: Tensor | None = None,
+    temperature: float = 1.0,
 ) -> Iterator[Independent]:
-    """Gaussians ever better fitted to this very x, the first of them the encoder's guess.
+    """Gaussians ever better fitted to this very x, the first of them the encoder's guess; pixels
+    count ``1/temperature`` each.
 
     Stochastic variational inference (Hoffman et al. 2013; Kim et al. 2018, arXiv:1802.02550).
     Uses gradients of its own two tensors only: the shared model's ``.grad`` stays untouched.
@@ -82,9 +84,11 @@ def refinements(
     for step in range(steps + 1):
         yield diag_normal(loc.detach().clone(), log_scale.exp().detach())
         if step < steps:
-            q = diag_normal(loc, log_scale.exp())
-            loss = -log_weights(model, x, samples, y, q).mean(0).sum()
-            loc.grad, log_scale.grad = torch.autograd.grad(loss, [loc, log_scale])
+            with torch.enable_grad():
+                z, log_q = draw(diag_normal(loc, log_scale.exp()), (samples,))
+                seen = model.decode(z, y).log_prob(x) / temperature
+                loss = -(seen + model.prior(y).log_prob(z) - log_q).mean(0).sum()
+                loc.grad, log_scale.grad = torch.autograd.grad(loss, [loc, log_scale])
             optimizer.step()
 
 

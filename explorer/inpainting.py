@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import count
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Size, Tensor
@@ -24,10 +24,11 @@ from .rng import seeded
 
 SPARE = 2  # guesses made for each one shown; the most distinct are kept
 
+T = TypeVar("T")
 Inpainter = Callable[[LatentModel, Tensor, Tensor, int, Tensor | None], Iterator[Completions]]
 
 
-def in_stretches(answers: Iterator[Completions], seed: int) -> Iterator[Completions]:
+def in_stretches(answers: Iterator[T], seed: int) -> Iterator[T]:
     """The answers, reproducible; the process-wide generator is held only while one is made."""
     for stretch in count():
         with seeded(1000 * seed + stretch):

@@ -1,5 +1,6 @@
 """Morph, Attributes and Inpaint without a browser: what a visitor asks is what comes out."""
 
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -12,7 +13,7 @@ from test_app import MAIN, SPECS, desk, toy  # noqa: F401
 from explorer import images, ops
 from explorer.inpainting import INPAINTERS
 from explorer.shelf import SHELF
-from explorer.ui import bring, cache, components, moves
+from explorer.ui import bring, cache, components, moves, photo
 from explorer.ui.components import Rested
 
 RED, BLUE = (Image.new("RGB", (40, 40), colour) for colour in ("#d04030", "#3050c0"))
@@ -296,3 +297,48 @@ def test_a_guess_can_be_taken(opened, parts):
     latents = work.answer.latents
     quiet(at.button(key="inpaint/take/2").click().run())
     assert np.allclose(at.session_state["workbench"].z, latents[2].numpy())
+
+
+# --- one's own photograph --------------------------------------------------------------------
+
+
+def test_a_photograph_is_looked_at_closer_and_the_closer_likeness_is_kept(
+    opened, parts, monkeypatch
+):
+    monkeypatch.setattr(photo, "STEPS", 40)
+    at = quiet(upload(opened("attributes", "colour"), "attributes", scene()))
+    own = at.session_state["brought"][0]
+    x, first = framed(scene())
+    quiet(at.button(key="attributes/0.png/refine").click().run())
+    z = own.latent(SHELF["toy"])
+    assert z is not None
+    closer = cache.drawn(SHELF["toy"], z[None])
+
+    def off(drawn):
+        return np.square(images.to_pixels(x) - drawn.astype(float)).mean()
+
+    assert off(closer) < off(first)
+    assert at.button(key="attributes/0.png/refine").label == "Look closer again"
+    own.points[SPECS["colour"].name] = (0j, 5 + 0j)  # another frame is another picture
+    assert own.latent(SHELF["toy"]) is None
+
+
+def test_a_photograph_keeps_its_pixels_unless_one_wants_the_models(opened, parts):
+    at = quiet(upload(opened("attributes", "colour"), "attributes", scene()))
+    assert any("kept sharp" in m.value for m in at.markdown)
+    own, now = at.session_state["brought"][0], SHELF["toy"]
+    z = cache.latent(now, framed(scene())[0])[0]
+    same = photo.picture(own, now, z, z, keep=True)
+    times = same.shape[0] // now.data.height
+    large = replace(now.data, height=times * now.data.height, width=times * now.data.width)
+    assert (same == images.to_pixels(images.prepare(scene(), large))[0]).all()
+    drawn = photo.picture(own, now, z, z, keep=False)
+    assert drawn.shape == same.shape
+    assert (drawn != same).any()
+    at.get_by_key("photo/shown").set_value(photo.MODEL)
+    quiet(at.run())
+
+
+def test_the_current_picture_is_no_photograph(opened, parts):
+    at = quiet(opened("attributes", "colour"))
+    assert not any("kept sharp" in m.value for m in at.markdown)

@@ -20,7 +20,7 @@ from train.__main__ import main, overrides, parser
 from train.config import recipes
 
 ROOT = Path(__file__).parents[1]
-VERBS = ("recipes", "data", "start", "resume", "promote", "atlas", "evaluate")
+VERBS = ("recipes", "data", "start", "resume", "promote", "atlas", "eyes", "sheet", "evaluate")
 
 
 @pytest.fixture(autouse=True)

@@ -81,6 +81,10 @@ def parser() -> argparse.ArgumentParser:
 
     verb(eyes, "fit what finds the eyes of faces in photographs")
 
+    made = verb(sheet, "draw pictures that nobody selected")
+    made.add_argument("bundle", metavar="BUNDLE", type=Path, help="its folder")
+    made.add_argument("picture", metavar="PNG", type=Path, help="the file to write")
+
     made = verb(evaluate, "measure a bundle on held-out pictures")
     made.add_argument("bundle", metavar="BUNDLE", type=Path, help="its folder")
     made.add_argument("--k", type=int, default=5000, help="importance samples (default 5000)")
@@ -237,9 +241,20 @@ def eyes(_: argparse.Namespace) -> int:
     return 0
 
 
+def sheet(args: argparse.Namespace) -> int:
+    """Draws 4 rows of 12 pictures from a bundle's known latents and 2 from its prior, seed 0, as
+    they come, into one PNG."""
+    from .sheet import sheet as make
+
+    make(args.bundle, args.picture)
+    return 0
+
+
 def evaluate(args: argparse.Namespace) -> int:
     """Held-out ELBO and importance-weighted log-likelihood in nats, active units and squared
-    error; printed with their protocol, and written on the card."""
+    error; of faces also how they look and whether attributes flip, judged by networks that are
+    trained for it the first time, twenty minutes on one core. Printed with their protocol, and
+    written on the card."""
     from .evaluate import evaluate as measure
 
     measure(args.bundle, args.k, args.n)

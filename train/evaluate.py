@@ -20,10 +20,12 @@ from explorer.inference import log_likelihood, log_weights, picture
 from explorer.protocol import LatentModel
 from explorer.rng import seeded
 
+from .appearance import appearance
 from .batches import seen
 from .config import TrainConfig
 from .data import Dataset, Split, load
 from .directions import sides
+from .flips import flips
 from .particulars import particulars
 
 LOOK = 512  # held-out pictures in a quick look
@@ -66,6 +68,9 @@ def evaluate(folder: Path, k: int = 5000, n: int | None = None) -> Card:
     known = atlas.load(folder, card.files.get(cards.ATLAS))
     if known is not None:
         metrics += attribute_metrics(known)
+    if config.dataset == "faces":
+        metrics += appearance(model, known, data)
+        metrics += flips(model, known, data) if known is not None else []
     for metric in metrics:
         error = f" ± {metric.error:.2f}" if metric.error is not None else ""
         print(f"{metric.name:22} {metric.value:10.4g}{error} {metric.unit:8} {metric.protocol}")

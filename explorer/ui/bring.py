@@ -20,7 +20,7 @@ from explorer.errors import ImageError
 from explorer.ops import Array
 from explorer.shelf import Opened
 from explorer.spec import DataSpec
-from explorer.ui import cache, components, framing, show
+from explorer.ui import cache, components, framing, photo, show
 from explorer.ui.framing import Own
 from explorer.ui.state import remembered, workbench
 
@@ -57,6 +57,11 @@ def owned() -> list[Own]:
     return st.session_state.setdefault("brought", [])
 
 
+def owned_as(title: str) -> Own:
+    """This visitor's picture of that title."""
+    return next(o for o in owned() if o.title == title)
+
+
 def several(key: str, opened: Opened) -> Brought:
     """Two to four pictures: the visitor's own first, then the one in hand, then samples."""
     place, count = st.container(), f"{key}/count"
@@ -72,7 +77,7 @@ def several(key: str, opened: Opened) -> Brought:
         free = range(len(own), n)
         found = _seen(opened, own, [_filling(key, opened, k, len(own)) for k in free])
         for k in range(n):
-            _row(key, found, k, opened.data)
+            _row(key, found, k, opened)
     return found
 
 
@@ -94,7 +99,7 @@ def one(key: str, opened: Opened) -> Brought:
         given = _current(opened) if chosen == CURRENT else _sample(key, opened, 0)
         found = _seen(opened, [own[chosen]], []) if chosen in own else _seen(opened, [], [given])
         if chosen != CURRENT:
-            _row(key, found, 0, opened.data)
+            _row(key, found, 0, opened)
     return found
 
 
@@ -190,7 +195,9 @@ def _seen(opened: Opened, own: list[Own], given: list[Given]) -> Brought:
     """The visitor's pictures, framed and encoded, then those that the model draws."""
     x, z = [framing.prepared(o, opened.data) for o in own], []
     if own:
-        z.append(cache.latent(opened, np.concatenate(x)))
+        first = cache.latent(opened, np.concatenate(x))
+        closer = [o.latent(opened) for o in own]
+        z.append(np.stack([a if b is None else b for a, b in zip(first, closer, strict=True)]))
     z += [latent[None] for _, latent in given]
     redrawn = cache.drawn(opened, np.concatenate(z))
     seen = np.moveaxis(redrawn[len(own) :], -1, 1) / np.float32(255)
@@ -205,7 +212,7 @@ def _seen(opened: Opened, own: list[Own], given: list[Given]) -> Brought:
     )
 
 
-def _row(key: str, found: Brought, k: int, data: DataSpec) -> None:
+def _row(key: str, found: Brought, k: int, opened: Opened) -> None:
     """One picture as it came, beside what the model makes of it, and how to be rid of it."""
     title = found.titles[k]
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -223,8 +230,9 @@ def _row(key: str, found: Brought, k: int, data: DataSpec) -> None:
             "picture as its nearest guess."
         )
     if found.own[k]:
-        own = next(o for o in owned() if o.title == title)
-        framing.row(f"{key}/{title}", own, data)
+        own = owned_as(title)
+        photo.likeness(f"{key}/{title}", own, opened)
+        framing.row(f"{key}/{title}", own, opened.data)
 
 
 def _forget(title: str) -> None:

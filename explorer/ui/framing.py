@@ -12,6 +12,7 @@ from explorer import align, images
 from explorer.align import Points
 from explorer.faces import Eyes, found
 from explorer.ops import Array
+from explorer.shelf import Opened
 from explorer.spec import DataSpec
 from explorer.ui import components
 
@@ -31,12 +32,22 @@ class Own:
         image: it, mode L or RGB.
         eyes: of the faces in it, the largest first, once they were looked for.
         points: where its two points lie for data of a name, if not where they would by themselves.
+        closer: latents ``(D,)`` that were looked for, by model and points.
     """
 
     title: str
     image: Image.Image
     eyes: list[list[Eyes]] = field(default_factory=list)
     points: dict[str, Points] = field(default_factory=dict)
+    closer: dict[tuple[str, Points | None], Array] = field(default_factory=dict)
+
+    def latent(self, opened: Opened) -> Array | None:
+        """``(D,)``, the closest that was found for that model and frame; None before any was."""
+        return self.closer.get((opened.key, _chosen(self, opened.data)))
+
+    def remember(self, opened: Opened, z: Array) -> None:
+        """Takes ``z: (D,)`` for the picture's latent from now on."""
+        self.closer[opened.key, _chosen(self, opened.data)] = z
 
 
 def prepared(own: Own, data: DataSpec) -> Array:

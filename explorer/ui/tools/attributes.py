@@ -14,7 +14,7 @@ from explorer.atlas import Atlas
 from explorer.errors import ExplorerError, ImageError
 from explorer.ops import Array
 from explorer.shelf import Opened
-from explorer.ui import bring, cache, components, framing, moves, show
+from explorer.ui import bring, cache, components, framing, moves, photo, show
 from explorer.ui.moves import Move
 from explorer.ui.state import Workbench, remembered, workbench
 
@@ -170,7 +170,8 @@ def show_page() -> None:
     stage = st.container()
     material, settings = st.columns(2, gap="large")
     with material:
-        z = bring.one("attributes", opened).z[0]
+        brought = bring.one("attributes", opened)
+        z = brought.z[0]
     with settings:
         offers = sources(opened)
         source = st.segmented_control(
@@ -196,6 +197,8 @@ def show_page() -> None:
             "Keep this picture", key="attributes/keep", on_click=keep, args=(bench, edited),
             help="It becomes the current picture, on this page and all others.",
         )  # fmt: skip
+    if brought.own[0] and not opened.data.pixelated:
+        photo.kept_sharp(bring.owned_as(brought.titles[0]), opened, z, edited)
     side_effects(offered, edited - z, UNITS if source == KNOWN else MEANS)
 
 

@@ -12,7 +12,7 @@ class Frame {
   constructor(element) {
     this.canvas = h("canvas", { tabindex: 0, role: "application", "data-testid": "frame-canvas" });
     this.told = h("output", { class: "faint", "aria-live": "polite" });
-    element.append(h("div", { class: "framing" }, h("div", { class: "frame" }, this.canvas), this.told));
+    element.append(h("div", { class: "framing" }, this.canvas, this.told));
     this.chosen = 0;
     this.canvas.addEventListener("keydown", (event) => this.key(event));
     this.canvas.addEventListener("focus", () => this.paint());
