@@ -14,11 +14,13 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from . import masked
 from .cards import (
     ATLAS,
     CARD,
     LARGEST_CARD,
     LARGEST_FILE,
+    MASKED,
     WEIGHTS,
     Card,
     filled,
@@ -81,7 +83,9 @@ def load(folder: Path, device: str | torch.device = "cpu") -> tuple[LatentModel,
     except RuntimeError as error:
         first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
         raise BundleError(f"{card.name}: the weights do not fit the card. {first}") from None
-    return model.to(device).eval().requires_grad_(False), card
+    model.to(device).eval().requires_grad_(False)
+    masked.load(folder, model, card)
+    return model, card
 
 
 def unpack(archive: IO[bytes], into: Path) -> Path:
@@ -91,7 +95,7 @@ def unpack(archive: IO[bytes], into: Path) -> Path:
     path escapes, no link is followed and nothing else is written. A decoder is left behind: it is
     a program for another reader, and what it does the weights can do.
     """
-    wanted = {CARD: LARGEST_CARD, WEIGHTS: LARGEST_FILE, ATLAS: LARGEST_FILE}
+    wanted = {CARD: LARGEST_CARD} | dict.fromkeys((WEIGHTS, ATLAS, MASKED), LARGEST_FILE)
     try:
         with zipfile.ZipFile(archive) as zipped:
             cards = [i for i in zipped.infolist() if PurePosixPath(i.filename).name == CARD]

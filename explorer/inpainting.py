@@ -16,8 +16,9 @@ import torch
 from torch import Size, Tensor
 from torch.nn import functional as F
 
+from . import masked
 from .distributions import diag_normal, draw
-from .ensemble import Ensemble, ensemble
+from .ensemble import ensemble
 from .hole import Completions, Hole, hole_in
 from .protocol import LatentModel
 from .rng import seeded
@@ -46,14 +47,13 @@ def langevin(
     y: Tensor | None = None,
     steps: int = 300,
 ) -> Iterator[Completions]:
-    """Langevin chains (MALA, Roberts & Tweedie 1996) from an ensemble's update; soon true draws.
+    """Langevin chains (MALA, Roberts & Tweedie 1996) from the first guesses; soon true draws.
 
     Preconditioned by the covariance that the ensemble leaves, so that what the known pixels leave
     open is crossed in long steps (Girolami & Calderhead 2011, the metric taken once). What the
     chains have passed since the first quarter of their way counts as guesses, too.
     """
-    hole, crowd = _asked(model, x, known, completions, y)
-    z, root = crowd.given(x, hole.known, SPARE * completions)
+    hole, z, root = _begun(model, x, known, completions, y)
     yield hole.answer(z)
     chains = _Chains(z, *hole.slope(z), torch.zeros_like(z[:, 0]))
     passed = []
@@ -76,8 +76,7 @@ def optimise(
 
     Stochastic variational inference as in `inference.refine`, on the known pixels alone.
     """
-    hole, crowd = _asked(model, x, known, completions, y)
-    z, _ = crowd.given(x, hole.known, SPARE * completions)
+    hole, z, _ = _begun(model, x, known, completions, y)
     yield hole.answer(z)
     loc = z.clone().requires_grad_()
     log_scale = z.std(0).log().expand_as(z).clone().requires_grad_()
@@ -168,12 +167,19 @@ def _from_prior(hole: Hole, n: int) -> Tensor:
     return hole.model.prior(hole.y).sample(Size([n])).reshape(n, -1)
 
 
-def _asked(
+def _begun(
     model: LatentModel, x: Tensor, known: Tensor, k: int, y: Tensor | None
-) -> tuple[Hole, Ensemble]:
-    """The hole at the model's temperature, and the crowd that knows where to begin."""
+) -> tuple[Hole, Tensor, Tensor]:
+    """The hole at the model's temperature, ``(SPARE k, D)`` first guesses, and a root of their
+    covariance: from the net beside the model that reads holes, where there is one, else from a
+    crowd of its own pictures."""
     hole, crowd = hole_in(model, x, known, k, y), ensemble(model, y)
-    return replace(hole, temperature=crowd.temperature), crowd
+    z, root = crowd.given(x, hole.known, SPARE * k)
+    reader = masked.beside(model)
+    if reader is not None:
+        with torch.no_grad():
+            z = reader(x, hole.known.all(0)[None, None]).sample(Size([SPARE * k]))[:, 0]
+    return replace(hole, temperature=crowd.temperature), z, root
 
 
 class _Chains(NamedTuple):

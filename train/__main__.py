@@ -79,6 +79,10 @@ def parser() -> argparse.ArgumentParser:
     made = verb(export, "make a bundle's decoder that draws without torch")
     made.add_argument("bundle", metavar="BUNDLE", type=Path, help="its folder")
 
+    made = verb(masks, "train what reads pictures with holes, beside a bundle's model")
+    made.add_argument("bundle", metavar="BUNDLE", type=Path, help="its folder")
+    made.add_argument("--steps", type=int, default=20_000, help="of training (default 20000)")
+
     verb(eyes, "fit what finds the eyes of faces in photographs")
 
     made = verb(sheet, "draw pictures that nobody selected")
@@ -229,6 +233,15 @@ def export(args: argparse.Namespace) -> int:
     from .export import export as make
 
     make(args.bundle)
+    return 0
+
+
+def masks(args: argparse.Namespace) -> int:
+    """Trains a net that reads pictures with holes for a bundle's model, which stays as it is, and
+    writes it beside the weights: the first guesses of inpainting then take one pass."""
+    from .masks import fit
+
+    print(f"{fit(args.bundle, args.steps):.1f} nats more than the prior's, held out")
     return 0
 
 
