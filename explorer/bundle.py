@@ -29,7 +29,7 @@ from .cards import (
     write_card,
 )
 from .errors import BundleError
-from .models import FAMILIES
+from .models import FAMILIES, READ
 from .protocol import LatentModel
 
 MOST_WEIGHTS = LARGEST_FILE // 2  # in half precision they would fill a file
@@ -40,13 +40,14 @@ DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, E
 
 def build(card: Card) -> LatentModel:
     """The untrained model a card describes."""
-    if card.family not in FAMILIES:
-        known = ", ".join(FAMILIES)
+    families = FAMILIES | READ
+    if card.family not in families:
+        known = ", ".join(families)
         raise BundleError(
             f"{card.name} is of the family {card.family!r}, which this version does not know "
             f"(it knows {known}). Update Latent Explorer, or choose another model."
         )
-    family = FAMILIES[card.family]
+    family = families[card.family]
     where = f"{card.name}: its config does not fit {card.family}"
     config = filled(family.Config, card.config, where)
     with torch.device("meta"):  # shapes without memory

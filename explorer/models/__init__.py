@@ -3,6 +3,7 @@
 from ..protocol import LatentModel
 from .cvae import CVAE
 from .flow import FlowVAE
+from .foreign import Foreign
 from .ladder import Ladder
 from .pixel import PixelVAE
 from .vade import VaDE
@@ -16,3 +17,6 @@ FAMILIES: dict[str, type[LatentModel]] = {
     "ladder": Ladder,
     "pixel": PixelVAE,
 }
+
+# read from other people's checkpoints: opened like a family, and not offered to train
+READ: dict[str, type[LatentModel]] = {"foreign": Foreign}

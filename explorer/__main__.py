@@ -1,0 +1,89 @@
+"""python -m explorer inspect PATH [--json] · adopt PATH pretrained/NAME"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .errors import ExplorerError
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one command; the exit status, 1 where a sentence was told on standard error."""
+    parser = argparse.ArgumentParser("python -m explorer", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, what in (
+        ("inspect", "say what somebody's checkpoint is, without executing anything of it"),
+        ("adopt", "make a bundle of it that the app opens"),
+    ):
+        command = commands.add_parser(name, help=what, description=what)
+        command.add_argument("path", type=Path, help="a file, folder or zip")
+        if name == "inspect":
+            command.add_argument("--json", action="store_true", help="print plain values")
+        else:
+            command.add_argument("folder", type=Path, help="such as pretrained/NAME")
+        command.add_argument(
+            "--pictures", type=Path, help="a folder of pictures of its kind, to measure it with"
+        )
+    args = parser.parse_args(argv)
+    try:
+        return inspect(args) if args.command == "inspect" else adopt(args)
+    except ExplorerError as error:
+        if args.command == "inspect" and args.json:
+            family = getattr(error, "family", None)
+            print(json.dumps({"opened": False, "reason": str(error), "family": family}))
+        print(error, file=sys.stderr)
+        return 1
+
+
+def brought(folder: Path | None) -> Tensor | None:
+    """``(n, 3, S, S)`` in [0, 1]: pictures of a folder, cut square; None without a folder."""
+    if folder is None:
+        return None
+    if not folder.is_dir():
+        raise ExplorerError(f"There is no folder {folder} of pictures.")
+    from . import images
+    from .spec import DataSpec
+
+    files = [p for p in sorted(folder.iterdir()) if p.is_file() and p.suffix != ".json"][:24]
+    read = [images.read(path.read_bytes()) for path in files]
+    if not read:
+        raise ExplorerError(f"{folder} holds no pictures.")
+    side = min(min(image.size) for image in read)
+    data = DataSpec("own", 3, side, side)
+    return torch.from_numpy(np.concatenate([images.prepare(image, data) for image in read]))
+
+
+def inspect(args: argparse.Namespace) -> int:
+    """Tells what the file is."""
+    from .formats import reading
+
+    found = reading.inspect(args.path, brought(args.pictures))
+    if args.json:
+        print(json.dumps(reading.facts(found), indent=1))
+    else:
+        for title, text in reading.words(found).items():
+            print(f"{title}: {text}.")
+    return 0
+
+
+def adopt(args: argparse.Namespace) -> int:
+    """Makes a bundle of the file."""
+    from .formats import adopting, reading
+
+    if args.folder.exists() and any(args.folder.iterdir()):
+        raise ExplorerError(f"{args.folder} is there already. Choose another name.")
+    found = reading.inspect(args.path, brought(args.pictures))
+    adopting.adopt(found, args.folder, args.path)
+    print(f"{args.folder}: {reading.words(found)['Recognised as']}.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

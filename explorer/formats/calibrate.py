@@ -1,0 +1,278 @@
+"""What leaves no tensor is measured: the reading under which encode(decode(z)) gives z back.
+
+Known pictures help where they are of the model's kind: the visitor's own, else those that the
+shipped models draw (digits, garments, faces). A reading that redraws them well is right.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..models.foreign import OUTPUTS, Config, Foreign
+from ..rng import seeded
+from ..spec import DataSpec
+from .plans import Choices, Plan, graph
+
+SECONDS = 6.0  # of one core
+DRAWS = 48
+HIDDEN = (
+    "relu", "leaky 0.2", "elu", "tanh", "leaky 0.01", "sigmoid", "silu", "gelu", "softplus",
+    "selu",
+)  # fmt: skip
+USUAL = {"relu": 1.0, "leaky 0.2": 1.01, "leaky 0.01": 1.02}  # the others must be better by 5 %
+STANDARD = (-0.1307 / 0.3081, (1 - 0.1307) / 0.3081)  # as torchvision's examples scale MNIST
+UNIT, SIGNED = (0.0, 1.0), (-1.0, 1.0)
+RANGES = (  # output, what 0 and 1 are in it, what they are for the encoder
+    ("sigmoid", UNIT, UNIT),
+    ("tanh", SIGNED, SIGNED),
+    ("linear", UNIT, UNIT),
+    ("tanh", UNIT, UNIT),
+    ("sigmoid", UNIT, SIGNED),
+    ("linear", SIGNED, SIGNED),
+    ("sigmoid", UNIT, STANDARD),
+    ("linear", STANDARD, STANDARD),
+)
+Probes = dict[str, Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """One way to read a file, and how well it holds.
+
+    Attributes:
+        score: the lower the better: `back` and `seen` together.
+        back: mean squared error of encode(decode(z)) against z ~ N(0, I).
+        seen: error of redrawn pictures, as a share of their variance; infinite without pictures.
+        like: which pictures these were.
+    """
+
+    plan: Plan
+    choices: Choices
+    score: float
+    back: float
+    seen: float
+    like: str
+    corr: float = 0.0
+
+    def model(self) -> Foreign:
+        """The model under this reading, in eval mode."""
+        return built(self.plan, self.choices)
+
+
+def spec(plan: Plan, name: str = "foreign") -> DataSpec:
+    """What its pictures look like."""
+    return DataSpec(name, *plan.shape, tuple(map(str, range(plan.classes))))
+
+
+def built(plan: Plan, choices: Choices) -> Foreign:
+    """The model of a plan. Raises RuntimeError or BundleError where its weights do not fit."""
+    made, weights = graph(plan, choices)
+    with torch.device("meta"):
+        model = Foreign(spec(plan), Config(made))
+    model.load_state_dict(weights, strict=True, assign=True)
+    model.origin = torch.zeros(plan.latent)
+    return model.eval().requires_grad_(False)
+
+
+def calibrated(
+    plans: Sequence[Plan], given: Probes, hints: Choices | None = None
+) -> list[Candidate]:
+    """Readings of the plans by how well they hold, the best first; none that cannot be run."""
+    began = time.thread_time()
+    search = _Search(given)
+    best: list[Candidate] = []
+    for plan in plans:
+        if best and time.thread_time() - began > SECONDS / 3:
+            break
+        best += search.of(plan, hints or Choices())
+    if not best:
+        return []
+    best.sort(key=lambda c: c.score)
+    for leader in _leaders(best):
+        best += _descended(search, leader, began)
+    best.sort(key=lambda c: c.score)
+    return best
+
+
+def _leaders(ranked: list[Candidate]) -> list[Candidate]:
+    """The best candidate of each of the best plans."""
+    found: dict[int, Candidate] = {}
+    for candidate in ranked:
+        found.setdefault(id(candidate.plan), candidate)
+    return list(found.values())[:3]
+
+
+def _descended(search: _Search, leader: Candidate, began: float) -> list[Candidate]:
+    """Readings that differ from the leader in one choice after the other."""
+    seen = [leader]
+    for _ in range(2):
+        before = leader
+        for variation in _variations(leader):
+            if time.thread_time() - began > SECONDS:
+                return seen
+            found = search.of(leader.plan, variation, leader)
+            seen += found
+            leader = min([leader, *found], key=lambda c: c.score)
+        if leader is before:
+            break
+        seen += search.of(leader.plan, leader.choices)  # its range is asked again
+        leader = min(seen, key=lambda c: c.score)
+    return seen
+
+
+def _variations(leader: Candidate) -> Iterator[Choices]:
+    c = leader.choices
+    yield replace(c, bridge=not c.bridge)
+    for hidden in HIDDEN:
+        if hidden != c.hidden:
+            yield replace(c, hidden=hidden, drawing="")
+    yield replace(c, top=not c.top)
+    yield replace(c, late=not c.late)
+    for hidden in HIDDEN[:7]:
+        if hidden != (c.drawing or c.hidden):
+            yield replace(c, drawing=hidden)
+    yield replace(c, bridge=not c.bridge)
+
+
+class _Search:
+    """Measures readings; draws of z are the same for all, so that they differ in nothing else."""
+
+    def __init__(self, given: Probes) -> None:
+        self.given = given
+        self.done: set[str] = set()
+        self.fitted: dict[tuple[int, ...], Probes] = {}
+
+    @torch.no_grad()
+    def of(self, plan: Plan, choices: Choices, leader: Candidate | None = None) -> list[Candidate]:
+        """This reading under every order of the heads, and every range or that of a leader."""
+        key = repr((id(plan), graph(plan, choices)[0], leader is None))
+        if key in self.done:
+            return []
+        self.done.add(key)
+        try:
+            model = built(plan, replace(choices, swapped=False))
+            z = self._latents(plan)
+            y = torch.arange(len(z)) % plan.classes if plan.classes else None
+            raw = model.raw(z, y)
+        except (RuntimeError, ValueError):
+            return []
+        found = []
+        ranges = RANGES
+        if leader is not None:
+            ranges = ((leader.choices.output, leader.choices.out_of, leader.choices.into),)
+        for output, out_of, into in ranges:
+            model.output, model.out_of, model.into = OUTPUTS[output], out_of, into
+            x = model.painted(raw)
+            try:
+                h = model.features(x, y) if model.encodes else None
+            except (RuntimeError, ValueError):
+                return []
+            unlikely = _unlikely(output, raw)
+            for layout, swapped in _orders(plan):
+                these = replace(
+                    choices,
+                    output=output,
+                    out_of=out_of,
+                    into=into,
+                    layout=layout,
+                    swapped=swapped,
+                )
+                if h is None:
+                    found.append(Candidate(plan, these, unlikely, 0.0, 0.0, ""))
+                else:
+                    found.append(self._measured(plan, these, model, h, z, y, unlikely))
+        return [c for c in found if c.score == c.score]
+
+    def _measured(
+        self, plan: Plan, choices: Choices, model: Foreign, h: Tensor, z: Tensor, y: Tensor | None,
+        unlikely: float,
+    ) -> Candidate:  # fmt: skip
+        model.layout = choices.layout
+        mean = _mean(model, choices, h)
+        n = plan.reading.latent
+        back = (mean[:, :n] - z[:, :n]).square().mean().item()
+        seen, like = self._seen(plan, model, choices)
+        score = min(back, 4.0) + min(seen, 1.2) + unlikely + 0.02 * plan.cost
+        score *= USUAL.get(choices.hidden, 1.05) * (1.05 if choices.drawing else 1.0)
+        return Candidate(
+            plan, choices, score, back, seen, like, _correlation(mean[:, :n], z[:, :n])
+        )
+
+    def _seen(self, plan: Plan, model: Foreign, choices: Choices) -> tuple[float, str]:
+        best = (float("inf"), "")
+        for name, x in self._probes(plan).items():
+            shares = []
+            for label in range(min(plan.classes, 10)) or [None]:
+                y = None if label is None else torch.full((len(x),), label)
+                mean = _mean(model, choices, model.features(x, y))
+                redrawn = model.painted(model.raw(mean, y))
+                shares.append((redrawn - x).square().flatten(1).mean(1))
+            error = torch.stack(shares).amin(0).mean()
+            share = (error / (x - x.mean(0)).square().mean()).item()
+            best = min(best, (share, name))
+        return best
+
+    def _probes(self, plan: Plan) -> Probes:
+        c, h, w = plan.shape
+        few = 6 if plan.classes else 12
+        if (*plan.shape, few) not in self.fitted:
+            these = (
+                {n: x for n, x in self.given.items() if x.shape[1] == c} if c == 3 else self.given
+            )
+            self.fitted[*plan.shape, few] = {
+                name: _fitted(x[:few], c, h, w) for name, x in these.items()
+            }
+        return self.fitted[*plan.shape, few]
+
+    def _latents(self, plan: Plan) -> Tensor:
+        with seeded(0):
+            z = torch.randn(DRAWS, plan.latent)
+            if plan.reading.choice:
+                k = plan.latent - plan.reading.latent
+                z[:, -k:] = F.one_hot(torch.randint(k, (DRAWS,)), k).float()
+        return z
+
+
+def _orders(plan: Plan) -> tuple[tuple[str, bool], ...]:
+    if plan.reading.doubled:
+        return ("chunked", False), ("chunked, second first", False), ("interleaved", False)
+    if plan.reading.second is not None:
+        return ("separate", False), ("separate", True)
+    return (("mean only", False),)
+
+
+def _mean(model: Foreign, choices: Choices, h: Tensor) -> Tensor:
+    """``(B, D)``: the posterior's mean; the model has its heads in the file's order."""
+    if not choices.swapped:
+        return model.heads(h)[0]
+    mean = model.second(h).flatten(1)
+    return torch.cat([mean, model.choice(h).softmax(-1)], -1) if len(model.choice) else mean
+
+
+def _fitted(x: Tensor, c: int, h: int, w: int) -> Tensor:
+    if x.shape[1] != c:
+        x = x.mean(1, keepdim=True) if c == 1 else x.expand(-1, c, -1, -1)
+    if x.shape[2:] != (h, w):
+        x = F.interpolate(x, (h, w), mode="bilinear", align_corners=False, antialias=True)
+    return x.contiguous()
+
+
+def _unlikely(output: str, raw: Tensor) -> float:
+    """How hardly a decoder with this output would give these numbers before it."""
+    inside = ((raw > -0.15) & (raw < 1.15)).float().mean().item()
+    if output == "linear":
+        wide = ((raw > -1.3) & (raw < 1.3)).float().mean().item()
+        return 1.5 * (1 - max(inside, wide)) + 0.05
+    return 0.6 if inside > 0.97 and output == "sigmoid" else 0.05 * (output == "tanh")
+
+
+def _correlation(a: Tensor, b: Tensor) -> float:
+    a, b = a - a.mean(0), b - b.mean(0)
+    share = (a * b).mean(0) / (a.std(0) * b.std(0)).clamp(min=1e-8)
+    return share.abs().mean().item()

@@ -1,0 +1,148 @@
+"""Formats by fingerprint: names and shapes that only one program writes.
+
+A fingerprint decides what a file is called and where calibration starts; the layers are read from
+the tensors as in any other file, and everything is still measured. To add a format: a function and
+a line in FORMATS.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from .plans import Choices
+
+Tensors = dict[str, Tensor]
+USUAL = Choices()
+SIGNED = (-1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Format:
+    """A program's way to write a model.
+
+    Attributes:
+        fits: whether tensors carry its fingerprint.
+        start: what the program is known to do where no tensor says it.
+        size: the side of its pictures where it has only one, else 0.
+    """
+
+    name: str
+    fits: Callable[[Tensors], bool]
+    start: Choices = USUAL
+    size: int = 0
+
+
+def _shape(tensors: Tensors, name: str) -> tuple[int, ...]:
+    return tuple(tensors[name].shape) if name in tensors else ()
+
+
+def _has(*names: str) -> Callable[[Tensors], bool]:
+    return lambda tensors: all(name in tensors for name in names)
+
+
+def _burgess(t: Tensors) -> bool:
+    return "encoder.mu_logvar_gen.weight" in t and _shape(t, "encoder.conv1.weight")[2:] == (4, 4)
+
+
+def _antixk(t: Tensors) -> bool:
+    return "final_layer.3.weight" in t and "decoder_input.weight" in t and "fc_mu.weight" in t
+
+
+def _pythae(t: Tensors) -> bool:
+    return "encoder.embedding.weight" in t and any(n.startswith("decoder.layers.") for n in t)
+
+
+def _beta_h(t: Tensors) -> bool:
+    return _shape(t, "encoder.11.weight")[1:] == (256,) and "decoder.11.weight" in t
+
+
+def _beta_b(t: Tensors) -> bool:
+    return _shape(t, "encoder.13.weight")[1:] == (256,) and "decoder.13.weight" in t
+
+
+FORMATS = (
+    Format("disentangling-vae", _burgess, Choices(layout="interleaved")),
+    Format(
+        "PyTorch-VAE (AntixK)", _antixk,
+        Choices("leaky 0.01", bridge=False, output="tanh", into=SIGNED, out_of=SIGNED),
+    ),
+    Format("pythae", _pythae),
+    Format("Beta-VAE (1Konny), H", _beta_h, Choices(layout="chunked"), 64),
+    Format("Beta-VAE (1Konny), B", _beta_b, Choices(layout="chunked"), 64),
+    Format(
+        "pytorch/examples",
+        _has("fc1.weight", "fc21.weight", "fc22.weight", "fc3.weight", "fc4.weight"),
+    ),
+    Format(
+        "world-models",
+        _has("encoder.fc_mu.weight", "encoder.fc_logsigma.weight", "decoder.deconv4.weight"),
+        Choices(spread="log sigma"),
+        64,
+    ),
+)  # fmt: skip
+
+
+def recognised(tensors: Tensors) -> Format | None:
+    """The first format whose fingerprint the tensors carry."""
+    return next((f for f in FORMATS if f.fits(tensors)), None)
+
+
+# --- what is known and has no latent that one could drag through ------------------------------
+
+SPATIAL = (
+    "Its latent is a small map for each picture, nearly a compressed copy of it: mixing two is "
+    "close to a cross-fade, and dials or a grid over two of its thousands of numbers would show "
+    "nothing."
+)
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A kind of model that is recognised and cannot be wandered through, with the reason."""
+
+    family: str
+    pattern: re.Pattern[str]
+    reason: str
+
+
+LIMITS = (
+    Limit(
+        "VQ-VAE",
+        re.compile(r"codebook|(^|[._])vq|quantiz|_embedding\.weight$|ema_w$"),
+        "Its code is a grid of entries from a code book, with no Gaussian posterior, so there is "
+        "nothing between two codes to drag through. Choose a VAE with one latent vector.",
+    ),
+    Limit(
+        "AutoencoderKL",
+        re.compile(r"mid_block|mid\.attn_1|mid\.block_1|down_blocks\.|down\.\d+\.block"),
+        f"{SPATIAL} Choose a VAE with one latent vector.",
+    ),
+    Limit(
+        "tiny autoencoder (TAESD)",
+        re.compile(
+            r"^(encoder\.layers\.|decoder\.layers\.|encoder\.|decoder\.)?\d+\.conv\.\d+\.weight"
+        ),
+        f"{SPATIAL} Choose a VAE with one latent vector.",
+    ),
+    Limit(
+        "transformer",
+        re.compile(r"in_proj_weight|self_attn|attention\.|q_proj|pos_embed"),
+        "It has attention, which the general reader does not follow. Choose a VAE of convolutions "
+        "or linear layers.",
+    ),
+    Limit(
+        "hierarchical VAE",
+        re.compile(r"encoder_z2|fc_z2_mu|z2_layers"),
+        "Its latents lie on several levels, which the general reader does not follow. Choose one "
+        "with one latent vector.",
+    ),
+)
+
+
+def limited(tensors: Tensors) -> Limit | None:
+    """The kind of model that the tensors are and that cannot be wandered through."""
+    return next((k for k in LIMITS if any(k.pattern.search(name) for name in tensors)), None)

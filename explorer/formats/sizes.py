@@ -1,0 +1,164 @@
+"""Strides and paddings leave no tensor: those that make the sizes fit, the usual ones first."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+# kernel -> (stride, padding, extra cost); the cost is how unusual that is, 0 the most common
+DOWN = {
+    1: ((1, 0, 0.0), (2, 0, 1.0)),
+    2: ((2, 0, 0.0), (1, 0, 2.0)),
+    3: ((2, 1, 0.0), (1, 1, 0.6), (2, 0, 1.4), (1, 0, 1.4)),
+    4: ((2, 1, 0.0), (2, 0, 0.8), (1, 0, 1.2), (1, 1, 2.5), (2, 2, 2.5), (4, 0, 3.0)),
+    5: ((2, 2, 0.0), (1, 2, 0.6), (2, 0, 1.0), (2, 1, 1.0), (1, 0, 1.4), (3, 1, 3.0)),
+    6: ((2, 2, 0.3), (2, 0, 1.0), (1, 0, 2.0)),
+    7: ((2, 3, 0.3), (1, 3, 0.6), (1, 0, 1.4), (2, 0, 1.5)),
+    8: ((2, 3, 0.6), (4, 2, 0.6), (1, 0, 1.5)),
+}
+POOLED = {1: (1, 0), 3: (1, 1), 5: (1, 2), 7: (1, 3)}  # then halved by pooling
+UP = {  # kernel -> (stride, padding, output padding, cost)
+    1: ((1, 0, 0, 0.5),),
+    2: ((2, 0, 0, 0.0), (1, 0, 0, 2.0)),
+    3: (
+        (2, 1, 1, 0.0), (1, 1, 0, 0.6), (2, 1, 0, 0.8), (2, 0, 0, 1.0), (2, 0, 1, 1.2),
+        (1, 0, 0, 1.2),
+    ),
+    4: (
+        (2, 1, 0, 0.0), (2, 0, 0, 1.0), (1, 0, 0, 1.0), (2, 1, 1, 1.5), (2, 2, 0, 2.0),
+        (1, 1, 0, 2.5), (4, 0, 0, 3.0),
+    ),
+    5: (
+        (2, 2, 1, 0.0), (1, 2, 0, 0.6), (2, 0, 0, 0.8), (2, 1, 1, 0.9), (2, 2, 0, 0.9),
+        (2, 1, 0, 1.0), (2, 0, 1, 1.2), (1, 0, 0, 1.2), (1, 1, 0, 1.5),
+    ),
+    6: ((2, 2, 0, 0.2), (2, 0, 0, 0.6), (1, 0, 0, 1.2)),
+    7: ((1, 0, 0, 0.8), (2, 3, 1, 0.5), (1, 3, 0, 0.6), (2, 0, 0, 1.5)),
+    8: ((2, 3, 0, 0.5), (4, 2, 0, 0.6), (1, 0, 0, 1.5)),
+}  # fmt: skip
+USUAL = {
+    28: 0.0,
+    32: 0.0,
+    64: 0.0,
+    128: 0.2,
+    96: 0.5,
+    48: 0.5,
+    256: 0.5,
+    224: 0.5,
+    84: 0.6,
+    80: 0.6,
+}
+BEAM = 150
+LARGEST = 512
+
+
+@dataclass(frozen=True)
+class Move:
+    """What a convolution does to a size.
+
+    Attributes:
+        how: "conv" or "convt".
+        pool: whether the size is halved after it.
+        double: whether the size is doubled before it.
+    """
+
+    how: str
+    stride: int
+    padding: int
+    extra: int = 0
+    pool: bool = False
+    double: bool = False
+
+
+@dataclass(frozen=True)
+class Way:
+    """Moves for the convolutions of one side, the sizes they lead through, and their cost."""
+
+    moves: tuple[Move, ...]
+    sizes: tuple[int, ...]
+    cost: float
+
+
+def usual(size: int) -> float:
+    """How unusual a side of a picture is."""
+    return USUAL.get(size, 1.0 if size % 8 == 0 else 1.5 if size % 4 == 0 else 3.0)
+
+
+@functools.lru_cache(256)
+def downward(kernels: tuple[int, ...], start: int) -> list[Way]:
+    """Ways from pictures of side ``start`` through an encoder's convolutions, cheapest first."""
+    ways = [Way((), (start,), 0.0)]
+    for kernel in kernels:
+        ways = _best([w for way in ways for w in _further(way, kernel, _down(kernel))])
+    return ways
+
+
+@functools.lru_cache(64)
+def upward(kernels: tuple[int, ...], turned: tuple[bool | None, ...], start: int) -> list[Way]:
+    """Ways from a first map of side ``start`` through a decoder's convolutions."""
+    ways = [Way((), (start,), 0.0)]
+    for kernel, turns in zip(kernels, turned, strict=True):
+        moves = [] if turns is True else _flat(kernel)
+        moves += [] if turns is False else _up(kernel)
+        ways = _best([w for way in ways for w in _further(way, kernel, moves)])
+    return ways
+
+
+def _down(kernel: int) -> list[tuple[Move, float]]:
+    moves = [(Move("conv", s, p), c) for s, p, c in DOWN.get(kernel, ((1, 0, 2.0),))]
+    if kernel in POOLED:
+        moves.append((Move("conv", *POOLED[kernel], pool=True), 0.6 if kernel > 1 else 1.5))
+    if kernel in (3, 5):
+        moves.append((Move("conv", 1, 0, pool=True), 1.6))
+    return moves
+
+
+def _up(kernel: int) -> list[tuple[Move, float]]:
+    return [(Move("convt", s, p, e), c) for s, p, e, c in UP.get(kernel, ((1, 0, 0, 2.0),))]
+
+
+def _flat(kernel: int) -> list[tuple[Move, float]]:
+    """A decoder's plain convolutions keep the size, after doubling it or not."""
+    if kernel % 2 == 0:
+        return [(Move("conv", 1, 0), 2.0)]
+    keep = kernel // 2
+    found = [(Move("conv", 1, keep), 0.1), (Move("conv", 1, keep, double=True), 0.4)]
+    return found if kernel == 1 else [*found, (Move("conv", 1, 0), 1.5)]
+
+
+def _further(way: Way, kernel: int, moves: list[tuple[Move, float]]) -> list[Way]:
+    found = []
+    for move, cost in moves:
+        size = after(way.sizes[-1], kernel, move)
+        if 1 <= size <= LARGEST:
+            # neighbours mostly do the same: what one does, the next may do for little
+            change = bool(way.moves) and way.moves[-1] != move
+            paid = cost if change or not way.moves else 0.2 * cost
+            found.append(
+                Way((*way.moves, move), (*way.sizes, size), way.cost + paid + 0.4 * change)
+            )
+    return found
+
+
+def after(size: int, kernel: int, move: Move) -> int:
+    """The side after a move."""
+    if move.double:
+        size *= 2
+    if move.how == "convt":
+        return (size - 1) * move.stride - 2 * move.padding + kernel + move.extra
+    if size + 2 * move.padding < kernel:
+        return 0
+    size = (size + 2 * move.padding - kernel) // move.stride + 1
+    return size // 2 if move.pool else size
+
+
+def _best(ways: list[Way]) -> list[Way]:
+    """The BEAM cheapest, and of those that end alike with the same last move at most six."""
+    kept: dict[tuple[int, Move], int] = {}
+    found = []
+    for way in sorted(ways, key=lambda w: w.cost):
+        end = (way.sizes[-1], way.moves[-1])
+        kept[end] = kept.get(end, 0) + 1
+        if kept[end] <= 6:
+            found.append(way)
+    return found[:BEAM]
