@@ -160,11 +160,11 @@ def _zip(members, how=zipfile.ZIP_STORED):
 @pytest.mark.parametrize(
     ("name", "raw"), list(hostile()), ids=lambda v: v if type(v) is str else ""
 )
-def test_hostile_files_are_a_sentence_within_a_second(name, raw):
-    began = time.perf_counter()
+def test_hostile_files_are_a_sentence_within_three_seconds(name, raw):
+    began = time.thread_time()
     with pytest.raises(FormatError) as told:
         read(raw)
-    assert time.perf_counter() - began < 3
+    assert time.thread_time() - began < 3
     assert 10 < len(str(told.value)) < 400
 
 
@@ -194,7 +194,7 @@ def test_a_folder_is_read_with_its_notes_and_never_its_links(tmp_path):
 
 
 def test_1500_mutated_files_are_read_or_refused_in_words():
-    began = time.perf_counter()
+    began = time.thread_time()
     for seed in range(1500):
         trial(mutated(seed))
-    assert time.perf_counter() - began < 60
+    assert time.thread_time() - began < 60

@@ -35,10 +35,10 @@ def card(found: Found, name: str, source: str, digest: str = "") -> Card:
     )  # fmt: skip
 
 
-def adopt(found: Found, folder: Path, source: Path | str) -> Card:
+def adopt(found: Found, folder: Path, source: Path | str, title: str = "") -> Card:
     """Writes the bundle into ``folder``; returns its card. Raises BundleError."""
     digest = sha256(source) if isinstance(source, Path) and source.is_file() else ""
-    name = folder.name
+    name = title or folder.name
     origin = source.name if isinstance(source, Path) else source
     model = built(found.plan, found.best.choices)
     return bundle.save(folder, model.state_dict(), card(found, name, origin, digest))

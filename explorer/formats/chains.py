@@ -218,9 +218,7 @@ def _downstream(pool: Sequence[Layer], first: Layer, latent: int, surplus: int) 
             starts.append((("maps", first.outs(True)), True))
     for state, turned in starts:
         begun = Chain((first,), (turned,), (surplus,))
-        done = _walk(begun, state, pool, {0, surplus} if surplus else {0}, _is_picture, False)
-        if done is not None:
-            yield done
+        yield from _walk(begun, state, pool, {0, surplus}, _is_picture, False)
 
 
 def _is_picture(state: State) -> bool:
@@ -267,26 +265,26 @@ def _upstream(
         for state, extra in starts:
             assert first is not None
             begun = Chain((first,), (False,), (extra,))
-            chain = _walk(begun, state, pool, allowed, fits, True)
-            if chain is not None and (best is None or len(chain.layers) > len(best.layers)):
-                best = chain
+            for chain in _walk(begun, state, pool, allowed, fits, True)[:1]:
+                if best is None or len(chain.layers) > len(best.layers):
+                    best = chain
     return best
 
 
 def _walk(
     begun: Chain, state: State, pool: Sequence[Layer], extra: set[int], done: object, encoder: bool
-) -> Chain | None:
-    """The first fullest continuation of ``begun`` whose last state is ``done``."""
+) -> list[Chain]:
+    """Continuations of ``begun`` whose last state is ``done``: of each length the first found."""
     assert callable(done)
-    best: Chain | None = None
+    best: dict[int, Chain] = {}
     visits = 0
     stack = [(begun, state)]
     most = sum(1 for w in pool if w is not begun.layers[0]) + 1
     while stack and visits < MOST_VISITS:
         visits += 1
         chain, state = stack.pop()
-        if done(state) and (best is None or len(chain.layers) > len(best.layers)):
-            best = chain
+        if done(state):
+            best.setdefault(len(chain.layers), chain)
             if len(chain.layers) == most:
                 break
         at = chain.layers[-1].place
@@ -305,7 +303,7 @@ def _walk(
                         after,
                     )
                 )
-    return best
+    return [best[n] for n in sorted(best, reverse=True)]
 
 
 def _moves(

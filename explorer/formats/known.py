@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from .plans import Choices
+from .sizes import Move
 
 Tensors = dict[str, Tensor]
 USUAL = Choices()
@@ -28,12 +29,14 @@ class Format:
         fits: whether tensors carry its fingerprint.
         start: what the program is known to do where no tensor says it.
         size: the side of its pictures where it has only one, else 0.
+        up: what its decoder's convolutions do to sizes, where that is unusual.
     """
 
     name: str
     fits: Callable[[Tensors], bool]
     start: Choices = USUAL
     size: int = 0
+    up: tuple[Move, ...] = ()
 
 
 def _shape(tensors: Tensors, name: str) -> tuple[int, ...]:
@@ -56,6 +59,15 @@ def _pythae(t: Tensors) -> bool:
     return "encoder.embedding.weight" in t and any(n.startswith("decoder.layers.") for n in t)
 
 
+def _pythae_celeba(t: Tensors) -> bool:
+    return _pythae(t) and _shape(t, "decoder.layers.0.0.weight")[:1] == (65536,)
+
+
+PYTHAE_CELEBA = (
+    Move("convt", 2, 2, 0), Move("convt", 2, 1, 0), Move("convt", 2, 2, 1), Move("convt", 1, 1, 0),
+)  # fmt: skip
+
+
 def _beta_h(t: Tensors) -> bool:
     return _shape(t, "encoder.11.weight")[1:] == (256,) and "decoder.11.weight" in t
 
@@ -70,7 +82,8 @@ FORMATS = (
         "PyTorch-VAE (AntixK)", _antixk,
         Choices("leaky 0.01", bridge=False, output="tanh", into=SIGNED, out_of=SIGNED),
     ),
-    Format("pythae", _pythae),
+    Format("pythae, for CelebA", _pythae_celeba, Choices(bridge=False), 64, PYTHAE_CELEBA),
+    Format("pythae", _pythae, Choices(bridge=False)),
     Format("Beta-VAE (1Konny), H", _beta_h, Choices(layout="chunked"), 64),
     Format("Beta-VAE (1Konny), B", _beta_b, Choices(layout="chunked"), 64),
     Format(

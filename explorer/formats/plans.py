@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +14,10 @@ from torch import Tensor
 
 from .chains import Chain, Reading
 from .layers import Layer, between_norm, gap
-from .sizes import Move, Way, after, downward, upward, usual
+from .sizes import Move, Way, after, downward, known, upward, usual
 
 Step = dict[str, Any]
+MOST_LOOKED_AT, MOST_KEPT = 5000, 24  # plans of a reading
 Weights = dict[str, Tensor]
 
 
@@ -80,21 +83,35 @@ class Plan:
         return self.reading.latent + sum(c.outs() for c in self.reading.choice)
 
 
-def plans(reading: Reading, wanted: tuple[int, int] | None = None) -> list[Plan]:
-    """The ways to make sizes fit, cheapest first; ``wanted`` is a height and width."""
-    found = list(_sized(reading, wanted))
+def plans(
+    reading: Reading, wanted: tuple[int, int] | None = None, up: tuple[Move, ...] = ()
+) -> list[Plan]:
+    """The ways to make sizes fit, cheapest first.
+
+    ``wanted`` is a height and width, ``up`` the decoder's moves, where these are known.
+    """
+    found = list(_sized(reading, wanted, up))
     found.sort(key=lambda p: p.cost)
     kept: list[Plan] = []
-    for plan in found:
-        alike = [p for p in kept if p.shape == plan.shape and p.drawn == plan.drawn]
-        if len(alike) < 4:
+    often: Counter[tuple[Any, ...]] = Counter()
+    for plan in found[:MOST_LOOKED_AT]:
+        # for variety, none of the ways down or up fills the list
+        size = (plan.shape, plan.cut)
+        ways = ("down", plan.down, size), ("up", plan.up, size)
+        if max(often[way] for way in ways) < 4:
             kept.append(plan)
-    return kept[:10]
+            often.update(ways)
+        if len(kept) == MOST_KEPT:
+            break
+    return kept
 
 
-def _sized(reading: Reading, wanted: tuple[int, int] | None) -> Iterator[Plan]:
+def _sized(
+    reading: Reading, wanted: tuple[int, int] | None, told: tuple[Move, ...]
+) -> Iterator[Plan]:
     channels, height, width = reading.shape
-    ups = _ups(reading.decoder)
+    ups = _ups(reading.decoder, told)
+    downs = functools.cache(lambda size: list(_downs(reading, size)))
     for up, seam in ups:
         made = up.sizes[-1] if up is not None else 0
         drawn = (made, made) if made else (height, width)
@@ -112,14 +129,14 @@ def _sized(reading: Reading, wanted: tuple[int, int] | None) -> Iterator[Plan]:
             ways = (False,) if size == drawn else (False, True)
             for cut in ways:
                 extra = 0 if size == drawn else 1.5 + 0.2 * cut
-                for down, averaged, cost in _downs(reading, size):
+                for down, averaged, cost in downs(size):
                     yield Plan(
                         reading, (channels, *size), down, up.moves if up else (), seam, drawn,
                         cut, averaged, base + extra + cost,
                     )  # fmt: skip
 
 
-def _ups(decoder: Chain) -> list[tuple[Way | None, int]]:
+def _ups(decoder: Chain, told: tuple[Move, ...]) -> list[tuple[Way | None, int]]:
     convs = [
         (w, t) for w, t in zip(decoder.layers, decoder.turned, strict=True) if w.kind == "conv"
     ]
@@ -132,8 +149,12 @@ def _ups(decoder: Chain) -> list[tuple[Way | None, int]]:
     else:
         ins = first.ins(bool(turned) if turned is not None else False)
         seam = math.isqrt(decoder.layers[at - 1].outs() // ins)
-    ways = upward(tuple(w.kernel for w, _ in convs), tuple(t for _, t in convs), seam)
-    return [(way, seam) for way in ways[:60]]
+    kernels = tuple(w.kernel for w, _ in convs)
+    fixed = known(kernels, told, seam)
+    if fixed is not None:
+        return [(fixed, seam)]
+    ways = upward(kernels, tuple(t for _, t in convs), seam)
+    return [(way, seam) for way in ways]
 
 
 def _downs(

@@ -18,7 +18,7 @@ from .layers import finite, layers, stripped
 from .plans import Choices, Plan, plans
 from .probes import shipped
 
-MOST_PLANS = 6
+MOST_PLANS = 24
 SURE, FAIR = 0.3, 0.08  # margins to the runner-up
 CLOSE = 0.35  # pictures redrawn this well, as a share of their variance, are the model's kind
 RANGES = {(0.0, 1.0): "[0,1]", (-1.0, 1.0): "[-1,1]"}
@@ -103,7 +103,8 @@ def structured(contents: Contents) -> tuple[list[Plan], Choices, str, list[str]]
     wanted = _told(contents.facts)
     if format is not None and format.size:
         wanted = format.size, format.size
-    fitting = [p for r in found for p in plans(r, wanted)]
+    up = format.up if format is not None else ()
+    fitting = [p for r in found for p in plans(r, wanted, up)]
     fitting = fitting or [p for r in found for p in plans(r)]
     if not fitting:
         raise FormatError(

@@ -81,7 +81,7 @@ class Way:
 
 def usual(size: int) -> float:
     """How unusual a side of a picture is."""
-    return USUAL.get(size, 1.0 if size % 8 == 0 else 1.5 if size % 4 == 0 else 3.0)
+    return USUAL.get(size, 1.5 if size % 8 == 0 else 2.0 if size % 4 == 0 else 3.5)
 
 
 @functools.lru_cache(256)
@@ -102,6 +102,16 @@ def upward(kernels: tuple[int, ...], turned: tuple[bool | None, ...], start: int
         moves += [] if turns is False else _up(kernel)
         ways = _best([w for way in ways for w in _further(way, kernel, moves)])
     return ways
+
+
+def known(kernels: tuple[int, ...], moves: tuple[Move, ...], start: int) -> Way | None:
+    """The way that these moves are; None where there are not as many as kernels."""
+    if len(moves) != len(kernels):
+        return None
+    sizes = [start]
+    for kernel, move in zip(kernels, moves, strict=True):
+        sizes.append(after(sizes[-1], kernel, move))
+    return Way(moves, tuple(sizes), 0.0)
 
 
 def _down(kernel: int) -> list[tuple[Move, float]]:
@@ -132,11 +142,15 @@ def _further(way: Way, kernel: int, moves: list[tuple[Move, float]]) -> list[Way
         size = after(way.sizes[-1], kernel, move)
         if 1 <= size <= LARGEST:
             # neighbours mostly do the same: what one does, the next may do for little
-            change = bool(way.moves) and way.moves[-1] != move
-            paid = cost if change or not way.moves else 0.2 * cost
-            found.append(
-                Way((*way.moves, move), (*way.sizes, size), way.cost + paid + 0.4 * change)
-            )
+            again = move in way.moves
+            paid = 0.2 * cost if again else cost
+            change = 0.4 if way.moves and way.moves[-1] != move else 0.0
+            if change and move in way.moves[-2:-1]:  # turn and turn about
+                change = 0.15
+            if 1 in (size, way.sizes[-1]) and kernel > 2:  # from or to one place: no padding
+                whole = move.stride == 1 and move.padding == 0
+                change, paid = (0.0, 0.0) if whole else (change, paid + 0.6)
+            found.append(Way((*way.moves, move), (*way.sizes, size), way.cost + paid + change))
     return found
 
 

@@ -1,10 +1,11 @@
-"""Models from elsewhere: a run of one's own, a folder on this computer, a zip."""
+"""Models from elsewhere: a run of one's own, somebody's checkpoint, a folder here, a zip."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
 import weakref
+from functools import partial
 from pathlib import Path
 
 import streamlit as st
@@ -12,7 +13,7 @@ import streamlit as st
 from explorer import bundle, guard
 from explorer.errors import BundleError
 from explorer.shelf import SHELF
-from explorer.ui import progress
+from explorer.ui import foreign, progress
 from explorer.ui.state import Workbench, workbench
 
 LARGEST = 64  # MB of an uploaded zip
@@ -21,7 +22,11 @@ LARGEST = 64  # MB of an uploaded zip
 def another() -> None:
     """Ways to open a model that is not in the picker; what opens is chosen there."""
     bench = workbench()
-    ways = {"From a training run": from_run, "From a zip": from_zip}
+    ways = {
+        "From a training run": from_run,
+        "Somebody's checkpoint": lambda bench: foreign.from_file(partial(own_folder, bench)),
+        "From a zip": from_zip,
+    }
     if guard.on_loopback():
         ways["From a folder"] = from_folder
     for tab, way in zip(st.tabs(list(ways)), ways.values(), strict=True):

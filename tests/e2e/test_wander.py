@@ -179,7 +179,8 @@ def zipped(name, spoil=False):
 
 def bring(tab, file):
     tab.get_by_role("tab", name="From a zip").click()
-    tab.get_by_test_id("stFileUploaderDropzoneInput").set_input_files(file)
+    zips = tab.get_by_role("tabpanel", name="From a zip")
+    zips.get_by_test_id("stFileUploaderDropzoneInput").set_input_files(file)
     tab.get_by_role("button", name="Open the zip").click()
 
 

@@ -15,6 +15,7 @@ WORDS = {"shows": "What it shows", "bias": "What it is biased about", "data": "I
 FACTS = {"data": "Data", "licence": "Licence of the data", "credit": "Credit"}
 DEVICES = {"cpu": "Processor (CPU)", "cuda": "Graphics card (CUDA)", "mps": "Apple GPU (MPS)"}
 COLLAPSED = 0.5  # nats in all coordinates together
+READ = "read: "  # begins the notes of a checkpoint that was read
 LOOKS = ("Information", "Spread", "Spectrum")
 
 
@@ -48,10 +49,15 @@ def card(bench: Workbench, opened: Opened) -> None:
             if key in said.notes and key != "shows":
                 show.fact(title, said.notes[key])
         where(bench, opened)
-
+    trust(opened)
     st.markdown("### How good it is")
     if said.metrics:
         show.numbers(said.metrics)
+    elif said.family == "foreign":
+        st.caption(
+            "Its file tells no numbers, and how its pixels scatter is not among its weights: nats "
+            "would not compare with those of other models."
+        )
     else:
         st.caption(
             "Not measured yet. `python -m train evaluate FOLDER` measures it on pictures that it "
@@ -59,6 +65,15 @@ def card(bench: Workbench, opened: Opened) -> None:
         )
     coordinates(opened)
     origin(opened)
+
+
+def trust(opened: Opened) -> None:
+    """How a checkpoint of somebody else's was read, and how sure that is."""
+    read = {k: v for k, v in opened.card.notes.items() if k.startswith(READ)}
+    if read:
+        st.markdown("### How it was read")
+    for title, text in read.items():
+        show.fact(title.removeprefix(READ), text)
 
 
 def where(bench: Workbench, opened: Opened) -> None:
@@ -79,6 +94,9 @@ def where(bench: Workbench, opened: Opened) -> None:
 def coordinates(opened: Opened) -> None:
     """How much of the latent space is used."""
     st.markdown("### How it uses its coordinates")
+    if "limits" in opened.card.notes:
+        st.caption(opened.card.notes["limits"])
+        return
     size = opened.latent_size
     look = st.segmented_control(
         "Look at", LOOKS, default=LOOKS[0], required=True, key="model/look",

@@ -1,0 +1,74 @@
+"""The page that opens somebody else's checkpoint, without a browser."""
+
+import io
+
+import pytest
+import test_app
+import torch
+from test_app import SPECS, toy
+from test_pages_wander import bench, page
+
+desk = test_app.desk  # the fixture
+
+
+def classic():
+    """The bytes of a small `pytorch/examples` VAE, the weights by chance."""
+    torch.manual_seed(0)
+    sizes = {"fc1": (32, 784), "fc21": (4, 32), "fc22": (4, 32), "fc3": (32, 4), "fc4": (784, 32)}
+    state = {f"{n}.weight": torch.randn(s) / s[1] ** 0.5 for n, s in sizes.items()}
+    state |= {f"{n}.bias": torch.zeros(s[0]) for n, s in sizes.items()}
+    out = io.BytesIO()
+    torch.save(state, out)
+    return out.getvalue()
+
+
+def told(at):
+    """All that the page says, as plain text."""
+    return " ".join(m.value for m in (*at.markdown, *at.caption)).replace("\\", "")
+
+
+def drop(at, raw, name="vae.pth"):
+    at.file_uploader(key="model/file").set_value((name, raw, "application/octet-stream"))
+    at.run(timeout=120)
+    assert not at.exception
+
+
+@pytest.mark.parametrize("which", ["best", "second"])
+def test_a_dropped_checkpoint_is_told_shown_and_opened_under_either_reading(desk, which):
+    toy(desk / "shipped", SPECS["grey"])
+    at = page("model")
+    drop(at, classic())
+    said = told(at)
+    assert "as pytorch/examples writes it" in said
+    assert "nothing of the file was executed" in said
+    at.button(key=f"model/take/{which}").click().run(timeout=120)
+    assert not at.exception
+    assert not at.error
+    opened = bench(at).opened
+    assert opened.card.family == "foreign"
+    assert opened.latent_size == 4
+    assert bench(at).own == {opened.key: "vae (yours)"}
+    for name in ("play", "manifold", "map", "morph", "attributes", "inpaint"):
+        at.switch_page(f"tools/{name}.py").run(timeout=120)
+        assert not at.exception, name
+
+
+@pytest.mark.parametrize(
+    ("raw", "sentence"),
+    [(b"", "empty"), (b"version https://git-lfs", "LFS"), (b"x" * 99, "no checkpoint")],
+)
+def test_what_cannot_be_read_is_told_and_leaves_what_was_open(desk, raw, sentence):
+    toy(desk / "shipped", SPECS["grey"])
+    at = page("model")
+    drop(at, raw)
+    assert any(sentence in e.value for e in at.error)
+    assert bench(at).key == "shipped"
+
+
+def test_a_path_is_read_on_ones_own_computer(desk, tmp_path):
+    toy(desk / "shipped", SPECS["grey"])
+    (tmp_path / "vae").write_bytes(classic())
+    at = page("model")
+    at.text_input(key="model/path").set_value(str(tmp_path / "vae")).run(timeout=120)
+    assert not at.exception
+    assert "4 coordinates" in told(at)
