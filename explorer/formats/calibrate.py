@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from ..models.foreign import OUTPUTS, Config, Foreign
 from ..rng import seeded
 from ..spec import DataSpec
+from .chains import MEAN, SECOND
 from .plans import Choices, Plan, graph
 
 SECONDS = 6.0  # of one core
@@ -227,6 +228,7 @@ class _Search:
         seen, like = self._seen(plan, model, choices)
         score = min(back, 4.0) + min(seen, 1.2) + unlikely + 0.02 * plan.cost
         score *= USUAL.get(choices.hidden, 1.05) * (1.05 if choices.drawing else 1.0)
+        score *= _surprise(plan, choices)
         return Candidate(
             plan, choices, score, back, seen, like, _correlation(mean[:, :n], z[:, :n])
         )
@@ -264,6 +266,21 @@ class _Search:
                 k = plan.latent - plan.reading.latent
                 z[:, -k:] = F.one_hot(torch.randint(k, (DRAWS,)), k).float()
         return z
+
+
+def _surprise(plan: Plan, choices: Choices) -> float:
+    """A factor that decides where nothing can be measured: names, order, the usual range."""
+    factor = 1.0 if choices.into == choices.out_of == UNIT else 1.01
+    reading = plan.reading
+    if choices.layout == "chunked, second first":
+        factor *= 1.03
+    if reading.mean is not None and reading.second is not None:
+        first, second = reading.mean.name, reading.second.name
+        said = bool(MEAN.search(first)) - bool(MEAN.search(second))
+        said += bool(SECOND.search(second)) - bool(SECOND.search(first))
+        turned = said < 0  # the names say that the second of the two is the mean
+        factor *= 1.0 if choices.swapped == turned else 1.1 if said else 1.03
+    return factor
 
 
 def _likely(plan: Plan, choices: Choices) -> Choices:
