@@ -81,19 +81,19 @@ def test_the_gap_is_whole_where_one_coordinate_is_the_factor_and_nothing_where_t
     assert particulars.gap(half, factor) == pytest.approx(0.5, abs=0.01)
 
 
-def test_holes_are_where_no_code_is():
-    """Codes where the prior puts them leave none; codes in one place leave everything."""
+def test_holes_are_where_no_posterior_reaches():
+    """Codes as the prior puts them leave few, codes of no spread leave the whole plane."""
     data = DATASETS["digits-8x8"]()
 
     class Placed(type(model("vae", latent=2, hidden=16))):
-        scale = 1.0
+        spread = 0.3
 
         def encode(self, x, y=None):
             with seeded(int(x.sum())):
-                loc = self.scale * torch.randn(len(x), 2)
-            return diag_normal(loc, torch.ones_like(loc))
+                loc = torch.randn(len(x), 2)
+            return diag_normal(loc, torch.full_like(loc, self.spread))
 
     placed = Placed(SPEC, Placed.Config(latent=2, hidden=16))
-    assert particulars.holes(placed, data).value < 0.05
-    placed.scale = 1e-3
-    assert particulars.holes(placed, data).value > 0.95
+    assert particulars.holes(placed, data).value < 0.02
+    placed.spread = 1e-4
+    assert particulars.holes(placed, data).value > 0.98
