@@ -25,6 +25,7 @@ SHIPPED = (
     "faces",
     "fashion",
     "iwae-1",
+    "iwae-5",
     "pixel-awake",
     "pixel-collapsed",
 )
@@ -109,6 +110,8 @@ def test_headline_numbers_meet_what_the_project_promises():
     assert value["digits-cvae"]["class_accuracy"] >= 0.9
     assert value["digits-ladder"]["log_likelihood"] >= -87.0
     assert min(value["digits-ladder"][f"rate/{level}"] for level in ("whole", "detail")) >= 0.5
+    gained = next(m for m in said["iwae-5"].metrics if m.name == "gain/iwae-1")
+    assert gained.value > 2 * gained.error
     assert value["pixel-collapsed"]["rate"] < 0.05
     assert value["pixel-collapsed"]["active_units"] == 0
     assert value["pixel-awake"]["rate"] > 5.0
