@@ -44,7 +44,7 @@ def toy(folder, spec, latent=4, family="vae"):
                 "yaw": atlas.Direction(unit[1], unit[1], 0.0, 0.95),
             },
         )
-    maps = {"pca": z[:, :2], "umap": z[:, 2:4]}
+    maps = {"pca": z[:, :2], "umap": z[:, -2:]}
     if family == "vade":
         far = np.linspace(-30, 30, 10, dtype=np.float32)[:, None] * np.ones(latent, np.float32)
         parts = np.tile(np.eye(latent, dtype=np.float32), (10, 1, 1))

@@ -18,6 +18,8 @@ from train.data import DATASETS
 
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 SHIPPED = (
+    "cloud-ae",
+    "cloud-vae",
     "digits",
     "digits-2d",
     "digits-cvae",
@@ -112,6 +114,8 @@ def test_headline_numbers_meet_what_the_project_promises():
     assert min(value["digits-ladder"][f"rate/{level}"] for level in ("whole", "detail")) >= 0.5
     gained = next(m for m in said["iwae-5"].metrics if m.name == "gain/iwae-1")
     assert gained.value > 2 * gained.error
+    assert value["cloud-ae"]["hole_share"] > 0.9
+    assert value["cloud-vae"]["hole_share"] < 0.1
     assert value["pixel-collapsed"]["rate"] < 0.05
     assert value["pixel-collapsed"]["active_units"] == 0
     assert value["pixel-awake"]["rate"] > 5.0

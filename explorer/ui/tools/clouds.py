@@ -1,4 +1,4 @@
-"""D1, B10: what the KL term is for: where three models of one architecture put digits."""
+"""D1, B10: what the KL term is for: where two models of one architecture put digits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from explorer.ui.state import remembered
 
 CLOUDS = {
     "cloud-ae": ("Only redrawing counts", "An autoencoder: far apart, with holes between."),
-    "cloud-kl": ("Only the KL counts", "Everything in one place, nothing told apart."),
     "cloud-vae": ("Both count", "A VAE: the plane is filled as the prior fills it."),
 }
 POINTS, DRAWS = 2000, 8
@@ -23,7 +22,7 @@ POINTS, DRAWS = 2000, 8
 def show_page() -> None:
     missing = [name for name in CLOUDS if not isinstance(cache.catalogue().get(name), Card)]
     if missing:
-        st.info(f"This page compares three shipped models, and {missing[0]} is not there.")
+        st.info(f"This page compares two shipped models, and {missing[0]} is not there.")
         return
     opened = {name: SHELF.open(PRETRAINED / name) for name in CLOUDS}
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
@@ -34,11 +33,13 @@ def show_page() -> None:
         )  # fmt: skip
         seed = st.number_input(
             "Draw", 0, 999, key="clouds/seed", width=150,
-            help="The same places, drawn from the prior N(0, I), are decoded by all three.",
+            help="The same places, drawn from the prior N(0, I), are decoded by both.",
             **remembered(),
         )  # fmt: skip
     places = np.random.default_rng(seed).standard_normal((DRAWS, 2), np.float32)
-    for column, (name, (title, meaning)) in zip(st.columns(3), CLOUDS.items(), strict=True):
+    for column, (name, (title, meaning)) in zip(
+        st.columns(2, gap="large"), CLOUDS.items(), strict=True
+    ):
         with column:
             st.markdown(f"#### {title}")
             cloud(opened[name], int(k), places, name)
@@ -46,7 +47,8 @@ def show_page() -> None:
             st.caption(f"{meaning} {holes(opened[name].card)}")
     st.caption(
         "Points are held-out digits, coloured by what they are; crosses are draws from the prior, "
-        "and below each cloud is what its model draws at them.",
+        "and below each cloud is what its model draws at them. Where only the KL counts, every "
+        "digit lies at the origin and one mean picture is drawn wherever one is.",
         help="The KL keeps codes where the prior is, the redrawing keeps them apart; the ELBO is "
         "both (Kingma & Welling 2014).",
     )
