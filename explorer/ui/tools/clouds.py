@@ -13,7 +13,10 @@ from explorer.ui import cache, show
 from explorer.ui.state import remembered
 
 CLOUDS = {
-    "cloud-ae": ("Only redrawing counts", "An autoencoder: far apart, with holes between."),
+    "cloud-ae": (
+        "Only redrawing counts",
+        "An autoencoder: codes are points, and the prior meets only the crowd in the middle.",
+    ),
     "cloud-vae": ("Both count", "A VAE: the plane is filled as the prior fills it."),
 }
 POINTS, DRAWS = 2000, 8
@@ -80,7 +83,9 @@ def cloud(opened: Opened, k: int, places: Array, key: str) -> None:
 def holes(card: Card) -> str:
     """The card's number of how much of the prior is a hole, in words."""
     found = next((m for m in card.metrics if m.name == "hole_share"), None)
-    return f"{found.value:.0%} of the prior lies near no digit." if found else ""
+    return (
+        f"{found.value:.0%} of the prior lies where no digit's posterior reaches." if found else ""
+    )
 
 
 show_page()
