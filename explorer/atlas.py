@@ -26,6 +26,7 @@ from .errors import BundleError
 from .ops import Array
 
 CLEAR = 0.9  # AUC of a reading that may be said aloud
+TYPICAL = 0.15  # share of known latents that a typical one leaves behind; typical.js has the word
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,6 +161,7 @@ class Atlas:
         near = np.maximum(np.take_along_axis(distance, index, 1), 1e-9)
         reach = near.max(1, keepdims=True) * (1 if len(points) > neighbours else 2)
         weight = np.square((reach - near) / (reach * near))
+        weight += ~weight.any(1, keepdims=True)  # all equally far: all count alike
         weight = weight / weight.sum(1, keepdims=True)
         return (weight[..., None] * self.latents[index]).sum(1).astype(np.float32)
 
@@ -187,7 +189,7 @@ class Atlas:
         """``(D,)``: ``z: (D,)`` drawn towards its part of the mixture until it is typical."""
         home = self.mixture.loc[self.mixture.log_joint(z[None])[0].argmax()]
         way = z + np.linspace(0, 1, 21, dtype=np.float32)[:, None] * (home - z)
-        typical = self.typicality(way) >= 0.1
+        typical = self.typicality(way) > TYPICAL
         return way[typical.argmax() if typical.any() else -1]
 
 

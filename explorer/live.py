@@ -19,7 +19,6 @@ the finger is, not where it was. Batches wait for everybody's questions, and eac
 from __future__ import annotations
 
 import json
-import math
 import struct
 import threading
 import time
@@ -91,6 +90,8 @@ def read(raw: Mapping[str, Any]) -> Question:
         raise RequestError(f"A question holds exactly one of {', '.join(WHERE)}.")
     where = WHERE[asked[0]](raw[asked[0]])
     snap, tell = raw.get("snap") is True, raw.get("tell") is True
+    if (snap or tell) and isinstance(where, np.ndarray) and len(where) > 1:
+        raise RequestError("snap and tell are for one picture.")
     return Question(model, where, _whole(raw, "y"), _whole(raw, "seed"), snap, tell)
 
 
@@ -185,8 +186,6 @@ def locate(where: NDArray[np.float32] | Near | int, opened: Opened) -> Array:
 def decode(opened: Opened, z: Array, y: int | None, seed: int | None) -> NDArray[np.uint8]:
     """``(n, H, W, C)`` pictures of ``z: (n, D)``, as far as that may be asked."""
     data = opened.data
-    if len(z) * math.prod(data.shape) > MOST_PIXELS:
-        raise RequestError(f"{len(z)} pictures of this size are too many for one answer.")
     if y is not None and y >= len(data.classes):
         raise RequestError(f"There is no class {y}; {opened.card.name} knows {len(data.classes)}.")
     return opened.decoder(z, y, seed)
@@ -221,6 +220,8 @@ async def _looks(
 ) -> list[tuple[dict[str, Any], NDArray[np.uint8]]]:
     """What each asks for. The first goes alone: what is wrong with one is wrong with all."""
     first = await TURNS.do(partial(look, questions[0]), urgent)
+    if len(questions) * first[1].nbytes > MOST_PIXELS:
+        raise RequestError("These are too many pictures of this size for one answer.")
     found: dict[int, tuple[dict[str, Any], NDArray[np.uint8]]] = {0: first}
 
     async def see(k: int) -> None:

@@ -146,7 +146,7 @@ class Shelf:
         if key in {path.parent.name for path in PRETRAINED.glob(f"*/{CARD}")}:
             self._places[key] = (PRETRAINED / key, "auto")
             return self._places[key]
-        raise BundleError(f"No model is open under {key[:60]!r}; choose one in the sidebar.")
+        raise BundleError(f"No model is open under {key[:60]!r}; choose one at the top.")
 
 
 def _current(key: str, folder: Path, device: str, held: Opened | None) -> Opened:

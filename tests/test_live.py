@@ -111,9 +111,22 @@ def test_a_latent_off_the_map_is_led_back_and_told_where_it_came_to(
 ) -> None:
     with client.websocket_connect(URL) as session:
         header, pixels = ask(session, model=opened.key, z=[[9.0] * D], snap=True)
-    assert header["typicality"][0] >= 0.1
+    assert header["typicality"][0] > atlas.TYPICAL
     assert np.allclose(header["z"], opened.atlas.snapped(np.full(D, 9, np.float32)), atol=1e-4)
     assert np.abs(pixels - truth(opened, np.array([header["z"]], np.float32))).max() <= 1
+
+
+def test_one_answer_holds_so_much_and_no_more(
+    client: TestClient, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "MOST_PIXELS", 20 * 64)
+    with client.websocket_connect(URL) as session:
+        assert "error" not in ask(session, model=opened.key, z=[[0.0] * D] * 16)[0]
+        header, pixels = ask(session, model=opened.key, z=[[0.0] * D] * 64)
+        assert "too many" in header["error"]
+        assert not pixels.size
+        header, _ = ask(session, model=opened.key, z=[[0.0] * D] * 2, snap=True)
+        assert "one picture" in header["error"]
 
 
 def test_what_a_picture_shows_is_told_when_it_is_asked_for(

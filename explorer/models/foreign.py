@@ -102,7 +102,7 @@ class Foreign(LatentModel):
         if not self.encodes:
             raise BundleError(
                 "This model is a decoder alone: it draws pictures and cannot look at one. Wander "
-                "on Play or Manifold, or choose a model with an encoder in the sidebar."
+                "on Play or Manifold, or choose a model with an encoder at the top."
             )
         low, high = self.into
         return self.encoder(low + (high - low) * x, label_vector(y, self.classes, x))

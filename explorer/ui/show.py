@@ -117,21 +117,6 @@ def bars(values: Sequence[float], labels: Sequence[str], axis: str) -> None:
     st.plotly_chart(figure, config={"displayModeBar": False})
 
 
-# as shared/typical.js says it
-LEVELS = (
-    (0.15, "Typical", "Most pictures the model knows are no likelier than this one."),
-    (0.02, "Unusual", "Few pictures the model knows are as unlikely as this one."),
-    (-1.0, "Off the map", "The model knows nothing like this: what you see is a guess."),
-)
-
-
-def typical(share: float | None) -> None:
-    """How usual a picture is, in words; nothing where it is not known."""
-    if share is not None:
-        word, meaning = next((w, m) for least, w, m in LEVELS if share > least)
-        st.caption(f"**{word}.** {meaning}")
-
-
 def picture(pixels: NDArray[np.uint8], alt: str, side: int) -> None:
     """One picture ``(H, W, C)``, large."""
     large = images.enlarge(pixels, side, pixelated=pixels.shape[0] <= 32)

@@ -49,7 +49,7 @@ class Workbench:
         """The model in hand. Raises BundleError where there is none."""
         if self.key is None:
             raise BundleError(
-                "No model is open. Choose one in the sidebar, or train one on the Train page."
+                "No model is open. Choose one at the top, or train one on the Train page."
             )
         return SHELF[self.key]
 

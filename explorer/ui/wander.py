@@ -106,13 +106,6 @@ def variations(opened: Opened, z: Array, n: int) -> Array:
     return ops.near(z, others, middle(opened), REACH)
 
 
-def typical(opened: Opened, z: Array) -> float | None:
-    """The share of known latents that are less likely than ``z: (D,)``; None without an atlas."""
-    if opened.atlas is None:
-        return None
-    return float(opened.atlas.typicality(z[None])[0])
-
-
 def plainest(opened: Opened, z: Array) -> Array:
     """``(D,)``: the most typical of ``z: (n, D)``; the first of them without an atlas."""
     if opened.atlas is None:

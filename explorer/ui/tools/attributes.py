@@ -165,7 +165,7 @@ def show_page() -> None:
     if known is None:
         raise ExplorerError(
             "This model has no atlas, so nothing is known of what its pictures have in common. "
-            "Make one with: python -m train atlas, or choose another model in the sidebar."
+            "Make one with: python -m train atlas, or choose another model at the top."
         )
     stage = st.container()
     material, settings = st.columns(2, gap="large")

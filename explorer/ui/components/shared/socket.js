@@ -38,6 +38,7 @@ export class Decoder {
     this.ticket = ticket;
     clearTimeout(this.timer);
     this.socket?.close();
+    this.abandon();
     this.connect();
   }
 
@@ -45,6 +46,12 @@ export class Decoder {
   ask(question, note = {}) {
     this.wish = this.last = { question, note };
     this.pump();
+  }
+
+  /** What was asked is no longer waited for. */
+  drop() {
+    this.asked.clear();
+    this.wish = this.last = null;
   }
 
   /**

@@ -1,7 +1,9 @@
 // "Still on the map?" in words: how many of the latents that a model knows are less likely.
 
+export const TYPICAL = 0.15; // atlas.py leads back to it
+
 const LEVELS = [
-  [0.15, "Typical", "Most pictures the model knows are no likelier than this one."],
+  [TYPICAL, "Typical", "Most pictures the model knows are no likelier than this one."],
   [0.02, "Unusual", "Few pictures the model knows are as unlikely as this one."],
   [-1, "Off the map", "The model knows nothing like this: what you see is a guess."],
 ];

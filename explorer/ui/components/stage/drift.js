@@ -6,7 +6,7 @@ import { calm } from "../shared/dom.js";
 const IDLE = 60_000; // ms without a touch
 const EVERY = 33; // ms per frame
 const ENOUGH = 600; // seconds: an empty room needs no show
-const TOUCHES = ["pointerdown", "keydown", "wheel"];
+const TOUCHES = ["pointerdown", "pointerup", "keydown", "wheel"];
 
 export class Drift {
   constructor(stage) {
@@ -37,6 +37,7 @@ export class Drift {
     if (!this.on) return;
     this.on = false;
     this.stage.halt();
+    this.stage.remember(this.stage.z);
     this.stage.commit();
   }
 

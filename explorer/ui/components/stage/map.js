@@ -255,9 +255,10 @@ export class PointMap {
         this.loop.push([px, py]);
         this.draw();
       },
-      end: () => {
+      end: (given_up) => {
         const polygon = this.loop.map((at) => this.toMap(...at));
         this.loop = null;
+        if (given_up) return this.draw();
         const found = inside(this.xy, polygon);
         this.select(found.includes(1) ? found : null);
         this.lassoing(false);

@@ -58,7 +58,8 @@ export class Sheet {
   update(header, take, origin, fresh) {
     const [u, v] = [take(Float32Array, header.size), take(Float32Array, header.size)];
     const centre = take(Float32Array, header.size);
-    const same = !fresh || (this.centre && equal(u, this.u) && equal(v, this.v) && equal(centre, this.centre) && header.y === this.header.y);
+    const ways = [[u, this.u], [v, this.v], [centre, this.centre]];
+    const same = this.centre && ways.every((pair) => equal(...pair)) && header.model === this.header.model && header.y === this.header.y;
     Object.assign(this, { header, u, v, centre });
     this.across.textContent = `${header.u_label} \u2192`;
     this.up.textContent = `${header.v_label} \u2192`;

@@ -10,6 +10,7 @@ import { mount } from "../shared/mount.js";
 import { Screen, thumbnail } from "../shared/paint.js";
 import { Decoder } from "../shared/socket.js";
 import { Tiles } from "../shared/tiles.js";
+import { TYPICAL } from "../shared/typical.js";
 import { Dials } from "./dials.js";
 import { Drift } from "./drift.js";
 import { Gauge } from "./gauge.js";
@@ -23,7 +24,6 @@ const PATIENCE = 800; // ms without a first picture before that is explained
 const READ = 100; // ms between two words: read, not flickered
 const GLIDE = 700; // ms from one picture to another
 const CAPTION = 7000; // ms that a caption stays
-const UNUSUAL = 0.15; // as much of what is known is less likely: nothing to mend
 const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 const rounded = (z) => Array.from(z, (value) => Math.round(value * 1e5) / 1e5);
@@ -67,10 +67,8 @@ class Stage {
     if (before?.surface !== header.surface) this.furnish(header.surface);
     this.screen.expect(header.spec);
     this.decoder.enter(header.ticket);
-    if (before?.model !== header.model) {
-      this.past.open(header.model);
-      this.tile();
-    }
+    if (before?.model !== header.model) this.past.open(header.model);
+    if (before?.model !== header.model || before.generation !== header.generation) this.tile();
     const origin = take(Float32Array, header.size);
     const z = this.surface.update(header, take, origin, fresh);
     if (fresh) {
@@ -192,8 +190,8 @@ class Stage {
 
   /** To a latent from elsewhere, on which the surface goes on. */
   jump(z) {
-    this.touch();
     const from = this.preview?.z ?? this.z;
+    this.touch();
     this.surface.anchor(z);
     this.glide(from, z);
   }
@@ -201,7 +199,7 @@ class Stage {
   /** From one picture to another, seen all the way; then it is meant. */
   glide(from, to) {
     const arrive = () => {
-      this.move(to, performance.now(), "glide");
+      this.move(to, performance.now(), "arrival");
       this.commit();
     };
     if (calm()) {
@@ -209,6 +207,7 @@ class Stage {
       return;
     }
     this.animate((t) => {
+      this.z = to; // whoever takes hold on the way goes on from there
       const share = Math.min(1, (1000 * t) / GLIDE);
       const ease = share * share * (3 - 2 * share);
       this.preview = { z: from.map((value, d) => value + ease * (to[d] - value)) };
@@ -255,9 +254,11 @@ class Stage {
   wish(event_at, cause) {
     const where = this.preview ?? { z: this.z };
     const tiled = where.z && this.tiles?.at(where.z);
-    const note = { event_at, cause };
-    if (tiled) this.draw({ ...tiled, note, stamp: 0, requested_at: performance.now(), source: "tiles" });
-    else this.decoder.ask(this.question(where), note);
+    const note = { event_at, cause, z: this.z };
+    if (tiled) {
+      this.decoder.drop(); // an answer still to come would be older
+      this.draw({ ...tiled, note, stamp: 0, requested_at: performance.now(), source: "tiles" });
+    } else this.decoder.ask(this.question(where), note);
     if (cause === "drift") return; // slow: what the dials show from here stays nearly true
     this.decoder.clearBatches();
     this.restSoon();
@@ -268,13 +269,19 @@ class Stage {
     if (header.error) return;
     this.screen.draw(header, pixels);
     const drawn_at = performance.now();
+    const { z, ...told } = note;
     const waited = !["open", "rest"].includes(note.cause);
     if (waited) this.pace = this.pace ? 0.9 * this.pace + (drawn_at - note.event_at) / 10 : drawn_at - note.event_at;
     this.drawn = header;
     this.telling ??= setTimeout(() => this.tell(), READ);
-    if (!waited && !this.preview && !this.drift.on) this.past.add(this.z, () => thumbnail(this.canvas));
-    const detail = { stamp, ...note, requested_at, drawn_at, queued: this.decoder.queued, source };
+    if ((!waited || note.cause === "arrival") && !this.preview && !this.drift.on) this.remember(z);
+    const detail = { stamp, ...told, requested_at, drawn_at, queued: this.decoder.queued, source };
     this.canvas.dispatchEvent(new CustomEvent("stage:frame", { detail, bubbles: true, composed: true }));
+  }
+
+  /** What the canvas shows is a step that one may come back to. */
+  remember(z) {
+    this.past.add(z, () => thumbnail(this.canvas));
   }
 
   /** What is known of the picture drawn last, in words. */
@@ -283,7 +290,7 @@ class Stage {
     this.speed.textContent = this.pace ? `${Math.round(this.pace)} ms` : "";
     const typical = this.drawn.typicality?.[0];
     const word = this.gauge.show(typical);
-    this.snapButton.disabled = !(typical < UNUSUAL);
+    this.snapButton.disabled = !(typical <= TYPICAL);
     const facts = [...(this.drawn.shows ?? []), ...this.surface.words()].join(", ");
     const sentence = `A picture that ${this.header.name} made${facts && `: ${facts}`}.${word && ` ${word}.`}`;
     this.canvas.setAttribute("aria-label", sentence);
@@ -292,7 +299,7 @@ class Stage {
   /** Things rest: the true picture and what it shows, then where one may go from here. */
   settle() {
     const question = { ...this.question(this.preview ?? { z: this.z }), tell: true };
-    this.decoder.ask(question, { event_at: performance.now(), cause: "rest" });
+    this.decoder.ask(question, { event_at: performance.now(), cause: "rest", z: this.z });
     this.surface.neighbours();
   }
 
