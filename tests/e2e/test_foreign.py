@@ -31,7 +31,7 @@ def test_a_dropped_checkpoint_is_told_opened_and_dragged(visit):
     expect(panel.get_by_test_id("stAlert")).to_contain_text("git lfs pull")
     panel = drop(tab, classic())
     expect(panel.get_by_text("nothing of the file was executed")).to_be_visible()
-    expect(panel.get_by_text("The next best reading")).to_be_visible()
+    expect(panel.get_by_text("The next best reading", exact=True)).to_be_visible()
     panel.get_by_role("button", name="Open it").click()
     expect(tab.get_by_role("combobox", name="Model")).to_have_value("vae (yours)")
     settled(tab)
