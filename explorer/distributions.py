@@ -48,6 +48,7 @@ class Chain(Distribution):
         self, walk: Callable[[], Walk], sizes: Sequence[int], batch_shape: Sequence[int]
     ) -> None:
         self.walk, self.sizes = walk, tuple(sizes)
+        self._walked: tuple[Tensor, list[Distribution]] | None = None  # the last draw, and how
         super().__init__(Size(batch_shape), Size([sum(sizes)]), validate_args=False)
 
     def trace(self, choose: Callable[[int, Distribution], Tensor]) -> tuple[Tensor, Tensor]:
@@ -63,8 +64,15 @@ class Chain(Distribution):
 
     def draw(self, shape: Size = Size()) -> tuple[Tensor, Tensor]:
         """``(z, log p(z))`` in one walk, ``z`` reparameterised, ``shape + batch + event``."""
-        batch = Size(shape) + self.batch_shape
-        return self.trace(lambda k, p: p.expand(batch).rsample())
+        batch, seen = Size(shape) + self.batch_shape, []
+
+        def choose(k: int, p: Distribution) -> Tensor:
+            seen.append(p)
+            return p.expand(batch).rsample()
+
+        z, log_p = self.trace(choose)
+        self._walked = z, seen
+        return z, log_p
 
     def rsample(self, sample_shape: Size = Size()) -> Tensor:
         return self.draw(sample_shape)[0]
@@ -90,6 +98,8 @@ class Chain(Distribution):
 
     def conditionals(self, z: Tensor) -> list[Distribution]:
         """The distribution of each block given the blocks of ``z`` before it."""
+        if self._walked is not None and self._walked[0] is z:
+            return self._walked[1]
         seen, parts = [], z.split(self.sizes, -1)
 
         def choose(k: int, p: Distribution) -> Tensor:

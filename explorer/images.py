@@ -8,7 +8,7 @@ import struct
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from PIL import Image, ImageChops, ImageOps, ImageStat
+from PIL import Image, ImageChops, ImageDraw, ImageOps, ImageStat
 
 from explorer import align, ink
 from explorer.errors import ImageError
@@ -22,6 +22,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 MAX_BYTES = 16 * 2**20
 MAX_PIXELS = 50_000_000
 MAX_ASPECT = 10
+OUTLINE = (240, 137, 79)  # the theme's orange, seen on dark and light
 LONGEST = 2048  # what is kept of a larger picture: ample for a crop, little for memory
 
 # What people bring by mistake, by its first bytes: the name and the way out.
@@ -268,6 +269,14 @@ def enlarge(pixels: Pixels, side: int, pixelated: bool) -> Pixels:
     flat = pixels.reshape(-1, height, width, channels)
     large = [np.asarray(_picture(one).resize(size, Image.Resampling.BICUBIC)) for one in flat]
     return np.stack(large).reshape(*batch, size[1], size[0], channels)
+
+
+def framed(pixels: Pixels, box: Box) -> Pixels:
+    """``(H, W, 3)``: ``pixels: (H, W, C)`` with the outline of ``box`` on them, as far as it is
+    inside."""
+    image = _picture(pixels).convert("RGB")
+    ImageDraw.Draw(image).rectangle(box, outline=OUTLINE, width=max(2, image.height // 140))
+    return np.asarray(image)
 
 
 def png(pixels: Pixels) -> bytes:

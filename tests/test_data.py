@@ -49,6 +49,7 @@ def bare(monkeypatch, tmp_path):
 AT_HAND = [
     "digits-8x8",
     "sprites",
+    pytest.param("mnist-fixed", marks=needs["mnist"]),
     *(pytest.param(name, marks=mark) for name, mark in needs.items()),
 ]
 
@@ -118,6 +119,21 @@ def test_the_small_digits_are_read_without_importing_scikit_learn():
         "assert not [m for m in sys.modules if m.split('.')[0] in ('sklearn', 'scipy')]"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+@needs["mnist"]
+def test_fixed_digits_are_white_as_often_as_the_grey_ones_are_grey_and_always_the_same():
+    grey, fixed, again = (load(name, {}) for name in ("mnist", "mnist-fixed", "mnist-fixed"))
+    for part in ("train", "held"):
+        before, x = getattr(grey, part).x, getattr(fixed, part).x
+        assert set(x.unique().tolist()) == {0, 255}
+        assert torch.equal(x, getattr(again, part).x)
+        assert torch.equal(getattr(fixed, part).y, getattr(grey, part).y)
+        for level in (0, 64, 128, 200, 255):
+            there = before == level
+            share, n = (x[there] == 255).float().mean().item(), int(there.sum())
+            chance = level / 255
+            assert abs(share - chance) <= 5 * (chance * (1 - chance) / n) ** 0.5
 
 
 @needs["mnist"]

@@ -2,6 +2,7 @@
 
 from ..protocol import LatentModel
 from .cvae import CVAE
+from .draw import DRAW
 from .flow import FlowVAE
 from .foreign import Foreign
 from .ladder import Ladder
@@ -12,6 +13,7 @@ from .vae import VAE
 FAMILIES: dict[str, type[LatentModel]] = {
     "vae": VAE,
     "cvae": CVAE,
+    "draw": DRAW,
     "flow": FlowVAE,
     "vade": VaDE,
     "ladder": Ladder,

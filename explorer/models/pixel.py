@@ -33,6 +33,9 @@ class Config:
     layers: int = field(
         default=3, metadata=dict(range=(1, 16), help="layers over pixels: each sees two further")
     )
+    told: int = field(
+        default=32, metadata=dict(range=(1, 128), help="numbers that z says of each pixel")
+    )
     likelihood: Literal["bernoulli"] = field(
         default="bernoulli", metadata=dict(help="what a pixel is, given those before it")
     )
@@ -55,14 +58,14 @@ class Masked(nn.Conv2d):
 class Strokes(nn.Module):
     """``x: (N, C, H, W)`` and what z says of it, ``(N, F, H, W)``, to logits ``(N, C, H, W)``."""
 
-    def __init__(self, c: int, channels: int, layers: int) -> None:
+    def __init__(self, c: int, channels: int, layers: int, told: int) -> None:
         super().__init__()
         self.first = Masked(c, channels, own=False)
         self.gates = nn.ModuleList(
             Masked(channels, 2 * channels, own=True) for _ in range(layers - 1)
         )
-        self.told = nn.ModuleList(nn.Conv2d(channels, 2 * channels, 1) for _ in range(layers - 1))
-        self.begin = nn.Conv2d(channels, channels, 1)
+        self.told = nn.ModuleList(nn.Conv2d(told, 2 * channels, 1) for _ in range(layers - 1))
+        self.begin = nn.Conv2d(told, channels, 1)
         self.last = nn.Conv2d(channels, c, 1)
 
     def forward(self, x: Tensor, told: Tensor) -> Tensor:
@@ -135,13 +138,13 @@ class PixelVAE(LatentModel):
                 f"{data.name} has colour pictures, and pixel by pixel only black and white is "
                 "drawn. Choose the family vae."
             )
-        (c, h, w), hidden, f = data.shape, config.hidden, config.channels
+        (c, h, w), hidden, f = data.shape, config.hidden, config.told
         self.encoder = nn.Sequential(
             nn.Flatten(), mlp(c * h * w, hidden, hidden, 2 * config.latent)
         )
         self.told = dense_decoder(config.latent, hidden, (f, h, w))
         self.head = dense_decoder(config.latent, hidden, data.shape)
-        self.strokes = Strokes(c, f, config.layers)
+        self.strokes = Strokes(c, config.channels, config.layers, f)
         self.origin: Tensor
         self.register_buffer("origin", torch.zeros(config.latent), persistent=False)
 

@@ -90,6 +90,29 @@ def film(opened: Opened, z: Array, seed: int, n: int) -> Iterator[Pixels]:
         yield images.to_pixels(x.cpu())
 
 
+def painted(opened: Opened, z: Array, side: int = 280) -> Pixels:
+    """``(T + 1, H, W, C)``, large: the canvas at first and after each step of ``z: (D,)``, of a
+    model that paints in steps; where it looks through a window, with that window's frame."""
+    import torch
+
+    from explorer.inference import picture
+    from explorer.models.draw import DRAW
+
+    model = opened.model
+    assert isinstance(model, DRAW)
+    with torch.no_grad():
+        at = torch.from_numpy(z).to(opened.device)
+        canvases = torch.stack([model.start, *model.canvases(at)])
+        frames = images.to_pixels(picture(model.likelihood(canvases)).cpu())
+        windows = torch.stack(model.windows(at)).cpu().numpy() if model.windowed else None
+    large = images.enlarge(frames, side, frames.shape[1] <= 32)
+    if windows is None:
+        return large
+    boxes = (windows + np.array([0, 0, 1, 1])) * (large.shape[1] / frames.shape[1])
+    outlined = [images.framed(f, tuple(b)) for f, b in zip(large[1:], boxes, strict=True)]
+    return np.stack([np.broadcast_to(large[0], outlined[0].shape), *outlined])
+
+
 def at_home(opened: Opened) -> Array:
     """``(D,)``: where a model is shown first: a known latent, typical but not the bland middle."""
     if opened.atlas is None:

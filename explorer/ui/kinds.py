@@ -9,7 +9,7 @@ import streamlit as st
 
 from explorer.atlas import Atlas
 from explorer.ops import Array
-from explorer.ui import cache, show, wander
+from explorer.ui import cache, components, show, wander
 from explorer.ui.state import Workbench
 
 
@@ -81,3 +81,23 @@ def strokes(bench: Workbench) -> None:
         with place:
             show.strip(pixels)
         bar.progress((k + 1) / rows)
+
+
+def painting(bench: Workbench) -> None:
+    """The canvas after every step, and the window through which each stroke was put there."""
+    assert bench.z is not None
+    frames = cache.painted(bench.opened, bench.z)
+    windowed = bench.opened.card.config["attention"] == "window"
+    st.markdown("#### Painted step by step")
+    st.caption(
+        f"{len(frames) - 1} steps, each with a part of the latent of its own. "
+        + ("The frame is where a stroke went." if windowed else "Each changes all of the canvas."),
+        help="DRAW (Gregor et al. 2015): a recurrent painter adds to a canvas, at each step "
+        "through a window of Gaussian filters whose place and size it chooses itself.",
+    )
+    labels = ["the empty canvas", *(f"step {k}" for k in range(1, len(frames)))]
+    with st.container(width=PAINTING):
+        components.film("play/painting", frames, pixelated=False, labels=labels)
+
+
+PAINTING = 320  # pixels of it on the page

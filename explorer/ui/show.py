@@ -181,7 +181,7 @@ def choices(key: str, title: str, pixels: NDArray[np.uint8]) -> int | None:
     return taken
 
 
-TINT = np.array([240, 137, 79], np.float32)  # the theme's orange, seen on dark and light
+TINT = np.array(images.OUTLINE, np.float32)
 
 
 def tinted(pixels: NDArray[np.uint8], values: NDArray[np.float32]) -> NDArray[np.uint8]:

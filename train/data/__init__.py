@@ -17,10 +17,12 @@ from .dataset import Dataset, Split
 from .digits import (
     DIGITS_8X8_SPEC,
     FASHION_SPEC,
+    MNIST_FIXED_SPEC,
     MNIST_SPEC,
     digits_8x8,
     fashion_mnist,
     mnist,
+    mnist_fixed,
 )
 from .faces import faces, faces_spec
 from .folder import folder, folder_spec
@@ -39,6 +41,7 @@ __all__ = [
 DATASETS: dict[str, Callable[..., Dataset]] = {
     "digits-8x8": digits_8x8,
     "mnist": mnist,
+    "mnist-fixed": mnist_fixed,
     "fashion-mnist": fashion_mnist,
     "sprites": sprites,
     "faces": faces,
@@ -51,6 +54,7 @@ DATASETS: dict[str, Callable[..., Dataset]] = {
 SPECS: dict[str, Callable[..., DataSpec]] = {
     "digits-8x8": lambda: DIGITS_8X8_SPEC,
     "mnist": lambda: MNIST_SPEC,
+    "mnist-fixed": lambda: MNIST_FIXED_SPEC,
     "fashion-mnist": lambda: FASHION_SPEC,
     "sprites": lambda: SPRITES_SPEC,
     "faces": faces_spec,

@@ -70,6 +70,8 @@ def show_page() -> None:
         kinds.clusters(bench, opened.atlas)
     if opened.card.family == "pixel":
         kinds.strokes(bench)
+    if opened.card.family == "draw":
+        kinds.painting(bench)
     with st.container(horizontal=True, gap="medium"):
         take(bench, "play/like", "More like this", wander.variations(opened, bench.z, STRIP))
         if opened.atlas is not None:

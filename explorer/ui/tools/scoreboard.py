@@ -12,6 +12,7 @@ from explorer.ui import cache, show
 
 PICTURES = {
     "mnist": "Digits",
+    "mnist-fixed": "Digits in black and white",
     "digits-8x8": "Small digits",
     "fashion-mnist": "Garments",
     "faces": "Faces",
