@@ -4,6 +4,7 @@ config.json          what to do                      launcher, once
 status.json          where it stands                 trainer, replaced whole
 metrics.jsonl        one record per log step         trainer, appended by line
 samples/000500.png   what it looks like              trainer
+manifold/000500.png  its map, of two latents          trainer
 checkpoints/000500/  a bundle and resume.safetensors trainer, published by one rename
 data/                pictures somebody brought       launcher; goes when the run is deleted
 stop                 "stopped" or "paused", please   UI, by creating it
@@ -36,6 +37,7 @@ from .processes import ROOT
 RUNS = Path(os.environ.get("LATENT_RUNS", ROOT / "runs"))
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 STOPPABLE = ("queued", "running")
+SHEETS = ("samples", "manifold")
 DIED = "The trainer ended without a word."
 KEPT = "Its last checkpoint is kept; it can be resumed."
 ENDS = ("stopped", "paused")  # as somebody may ask a trainer to end
@@ -205,27 +207,30 @@ class Run:
             ) from None
         return status
 
-    def metrics(self, offset: int = 0) -> tuple[list[dict[str, float]], int]:
-        """Whole records after byte ``offset`` and the offset to ask from next time.
+    def note(self, step: int, event: str) -> None:
+        """Records what was changed by hand, so that it shows on the curve."""
+        with open(self.folder / "metrics.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, "event": event}) + "\n")
 
-        Read from the beginning, lines that a fallen machine damaged are left out. Raises
-        ValueError where ``offset`` points into a line: what was there has been cut back.
-        """
+    def cut_back(self, step: int) -> None:
+        """Forgets what was recorded and drawn after ``step``."""
+        for kind in SHEETS:
+            for steps in self.sheets(kind):
+                if steps > step:
+                    (self.folder / kind / f"{steps:06d}.png").unlink()
+        metrics = self.folder / "metrics.jsonl"
+        if metrics.exists():
+            lines = metrics.read_bytes().splitlines(keepends=True)
+            kept = [line for line in lines if (told := _record(line)) and told["step"] <= step]
+            replace_whole(metrics, b"".join(kept))
+
+    def records(self) -> list[dict[str, Any]]:
+        """Whole records; lines that a fallen machine damaged are left out."""
         try:
-            with open(self.folder / "metrics.jsonl", "rb") as file:
-                file.seek(offset)
-                chunk = file.read()
+            lines = (self.folder / "metrics.jsonl").read_bytes().splitlines(keepends=True)
         except FileNotFoundError:
-            return [], 0
-        whole = chunk[: chunk.rfind(b"\n") + 1]
-        records = []
-        for line in whole.splitlines():
-            try:
-                records.append(json.loads(line))
-            except ValueError:
-                if offset:
-                    raise
-        return [r for r in records if isinstance(r, dict) and "step" in r], offset + len(whole)
+            return []
+        return [record for line in lines if (record := _record(line)) is not None]
 
     def log(self, length: int = 4000) -> str:
         """The last ``length`` characters or so of what the trainer said."""
@@ -236,9 +241,10 @@ class Run:
         except OSError:
             return ""
 
-    def samples(self) -> list[Path]:
-        """Sample sheets, oldest first."""
-        return sorted((self.folder / "samples").glob("*.png"))
+    def sheets(self, kind: str = SHEETS[0]) -> list[int]:
+        """Steps of which there is a sheet of pictures, in order."""
+        found = (path.stem for path in (self.folder / kind).glob("*.png"))
+        return sorted(int(stem) for stem in found if stem.isdigit())
 
     def checkpoint(self) -> Path | None:
         """The newest complete checkpoint."""
@@ -278,3 +284,12 @@ class Run:
             return self._told()
         except RunError:
             return dict(state="unreadable", step=0, pid=None, at=0.0)
+
+
+def _record(line: bytes) -> dict[str, Any] | None:
+    """What a line of the metrics says; None where the machine went down while it was written."""
+    try:
+        record = json.loads(line) if line.endswith(b"\n") else None
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) and isinstance(record.get("step"), int) else None

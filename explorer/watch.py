@@ -1,95 +1,150 @@
-"""A run's curves as they grow: only rows that a browser has not seen go over its WebSocket."""
+"""What a browser follows of a run: its curves as they grow, over a WebSocket, and its pictures."""
 
 from __future__ import annotations
 
-import math
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
 import anyio.to_thread
-from starlette.routing import WebSocketRoute
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from .errors import ExplorerError
-from .runs import STOPPABLE, Run
+from .curves import Curves, curves
+from .errors import ExplorerError, RunError
+from .runs import SHEETS, STOPPABLE, Run
 
 PAUSE = 0.25  # seconds between two looks at a run's metrics
+POINTS = 1500  # of a series that are sent together: more than a chart has pixels
+LOOKS = 200  # at coordinates that are sent together
 MOST_COLUMNS = 16
 COLUMN = re.compile(r"[\w./-]{1,60}")
 
 
-def asked(query: Mapping[str, str]) -> tuple[int, list[str]]:
-    """The byte offset and the columns that a watcher asks for; ValueError for nonsense."""
-    offset, columns = int(query.get("since", "0")), query.get("columns", "step").split(",")
-    if not 0 <= offset < 1 << 40 or len(columns) > MOST_COLUMNS:
-        raise ValueError(offset, len(columns))
-    if not all(map(COLUMN.fullmatch, columns)):
+def asked(query: Mapping[str, str]) -> list[str]:
+    """The columns that a watcher asks for; ValueError for nonsense."""
+    columns = query.get("columns", "elbo").split(",")
+    if len(columns) > MOST_COLUMNS or not all(map(COLUMN.fullmatch, columns)):
         raise ValueError(columns)
-    return offset, columns
+    return columns
+
+
+def within(message: str) -> tuple[int, int]:
+    """The range of steps that a watcher looks at closely; ValueError for nonsense."""
+    try:
+        low, high = json.loads(message)
+    except (TypeError, RecursionError) as error:
+        raise ValueError(message) from error
+    if not all(type(step) is int and abs(step) < 1 << 40 for step in (low, high)):
+        raise ValueError(message)
+    return low, high
+
+
+@dataclass
+class Sight:
+    """What one browser has been sent of a run."""
+
+    columns: list[str]
+    generation: int = 0
+    sent: dict[str, int] = field(default_factory=dict)  # records by column
+
+    def news(self, found: Curves) -> dict[str, Any]:
+        """What it has not been sent; all, thinned, where what it has is no longer true."""
+        fresh = found.generation != self.generation
+        if fresh:
+            self.generation, self.sent = found.generation, {}
+        series = {}
+        for name in self.columns:
+            steps, values = found.thinned(name, POINTS, self.sent.get(name, 0))
+            self.sent[name] = len(found.column(name)[0])
+            if steps:
+                series[name] = [steps, values]
+        events = found.events[self.sent.get("events", 0) :]
+        looks = found.coordinates[self.sent.get("coordinates", 0) :]
+        self.sent |= {"events": len(found.events), "coordinates": len(found.coordinates)}
+        thin = -(-len(looks) // LOOKS) or 1
+        return dict(
+            fresh=fresh, series=series, events=events, coordinates=looks[::-1][::thin][::-1]
+        )
 
 
 async def follow(socket: WebSocket) -> None:
-    """Sends a run's metrics as they are written: only rows that this browser has not seen.
+    """Sends a run's records as they are written: only those that this browser has not seen.
 
-    Each message is {"fresh": whether to forget earlier rows, "rows": [[a, b, ...], ...],
-    "offset": where to go on after a lost connection, "state": the run's}. The socket closes
-    with code 1000 once the run has ended.
+    Each message is {"fresh": whether to forget earlier ones, "series": {column: [steps, values]},
+    "events": [[step, words]], "coordinates": [[step, nats of each]], "state": the run's}. To
+    [low, high] it answers {"range": [low, high], "series": ...}, with all points of these steps.
+    Once the run has ended nothing is looked at any more, and questions are still answered.
     """
     try:
         run = Run.find(socket.path_params["run_id"])
-        offset, columns = asked(socket.query_params)
+        sight = Sight(asked(socket.query_params))
     except ValueError:  # RunError is one
         await socket.close(1008)
         return
     await socket.accept()
+    turn = anyio.Lock()
 
-    async def send() -> None:
-        nonlocal offset
+    async def send(message: dict[str, Any]) -> None:
+        async with turn:
+            await socket.send_json(message)
+
+    async def hear() -> bool:
+        while (message := await socket.receive())["type"] != "websocket.disconnect":
+            low, high = within(message.get("text") or "")
+            found = await anyio.to_thread.run_sync(curves, run)
+            series = {n: found.between(n, low, high, POINTS) for n in sight.columns}
+            await send({"range": [low, high], "series": series})
+        return True
+
+    async def tell() -> bool:
         told = None
         while True:
             state = (await anyio.to_thread.run_sync(run.status))["state"]
-            news, offset = await anyio.to_thread.run_sync(rows_since, run, offset, columns)
-            if news["rows"] or state != told:
-                await socket.send_json({**news, "offset": offset, "state": state})
+            news = sight.news(await anyio.to_thread.run_sync(curves, run))
+            if state != told or any(news.values()):
+                await send({**news, "state": state})
                 told = state
             if state not in STOPPABLE:
-                await socket.close(1000)
-                return
+                return False
             await anyio.sleep(PAUSE)
 
     async with anyio.create_task_group() as group:
-        group.start_soon(_until_gone, socket, group.cancel_scope)
-        try:
-            await send()
-        except (WebSocketDisconnect, RuntimeError, ExplorerError):
-            pass  # the browser left, or the run was deleted
-        group.cancel_scope.cancel()
+
+        async def end_with(task: Callable[[], Awaitable[bool]]) -> None:
+            """Ends both where one of them says so, or fails."""
+            try:
+                over = await task()
+            except (WebSocketDisconnect, RuntimeError, ExplorerError, ValueError):
+                over = True  # the browser left or talks nonsense, or the run was deleted
+            if over:
+                group.cancel_scope.cancel()
+
+        group.start_soon(end_with, hear)
+        group.start_soon(end_with, tell)
 
 
-async def _until_gone(socket: WebSocket, scope: anyio.CancelScope) -> None:
-    while (await socket.receive())["type"] != "websocket.disconnect":
-        pass
-    scope.cancel()
-
-
-def rows_since(run: Run, offset: int, columns: list[str]) -> tuple[dict[str, Any], int]:
-    """What was logged after byte ``offset``, as rows of ``columns``, and the next offset."""
-    path = run.folder / "metrics.jsonl"
-    # a resumed run cuts its metrics back, so what a browser holds may no longer be true
-    fresh = offset == 0 or not path.exists() or path.stat().st_size < offset
+async def sheet(request: Request) -> Response:
+    """One sheet of a run's pictures."""
+    kind, step = request.path_params["kind"], request.path_params["step"]
     try:
-        records, after = run.metrics(0 if fresh else offset)
-    except ValueError:  # cut back and grown again: the offset points into a line
-        fresh = True
-        records, after = run.metrics(0)
-    rows = [[_number(record.get(name)) for name in columns] for record in records]
-    return {"fresh": fresh, "rows": rows}, after
+        run = Run.find(request.path_params["run_id"])
+    except RunError as error:
+        return Response(str(error), status_code=404)
+    path = run.folder / kind / f"{step:06d}.png"
+    if kind not in SHEETS or not path.is_file():
+        return Response("There is no such picture.", status_code=404)
+    # a step's pictures do not change: a run that goes on from before draws the same ones
+    headers = {"Cache-Control": "private, max-age=3600", "X-Content-Type-Options": "nosniff"}
+    return FileResponse(path, media_type="image/png", headers=headers)
 
 
-def _number(value: Any) -> float | None:
-    return value if type(value) in (int, float) and math.isfinite(value) else None
-
-
-ROUTES = [WebSocketRoute("/api/run/{run_id}", follow)]
+ROUTES = [
+    WebSocketRoute("/api/run/{run_id}", follow),
+    Route("/api/run/{run_id}/{kind}/{step:int}.png", sheet),
+]

@@ -24,9 +24,8 @@ from starlette.testclient import TestClient, WebSocketTestSession
 from starlette.websockets import WebSocketDisconnect
 from toys import some_atlas
 
-from explorer import atlas, bundle, cards, guard, live, watch
+from explorer import atlas, bundle, cards, guard, live
 from explorer.protocol import DataSpec
-from explorer.runs import Run
 from explorer.shelf import SHELF, Opened
 from explorer.tickets import MOST_SOCKETS, TICKETS, Bucket, Tickets
 from explorer.turns import Turns
@@ -34,7 +33,7 @@ from explorer.turns import Turns
 BARE = "ws://localhost/api/decode"
 URL = f"{BARE}?ticket={TICKETS.issue()}"
 D = 3
-ROUTES = [*live.ROUTES, *watch.ROUTES]
+ROUTES = live.ROUTES
 
 
 @pytest.fixture(scope="module")
@@ -388,68 +387,6 @@ def test_who_leaves_while_waiting_takes_no_turn() -> None:
         return await turns.do(lambda: "free", False)
 
     assert anyio.run(trial) == "free"
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setattr("explorer.runs.RUNS", tmp_path)
-    return Run.prepare(tmp_path / "a-run", {})
-
-
-def log(run: Run, *lines: str) -> None:
-    with open(run.folder / "metrics.jsonl", "a") as file:
-        file.write("".join(lines))
-
-
-def test_a_watcher_gets_each_row_once_and_the_end(client: TestClient, run: Run) -> None:
-    log(
-        run,
-        '{"step": 1, "elbo": -3.5, "other": 1}\n',
-        '{"step": 2, "elbo": NaN}\n',
-        '{"step": 3, "el',
-    )
-    with client.websocket_connect("ws://localhost/api/run/a-run?columns=step,elbo") as session:
-        first = session.receive_json()
-        assert first["rows"] == [[1, -3.5], [2, None]]
-        assert (first["fresh"], first["state"]) == (True, "queued")
-        log(run, 'bo": -3}\n')
-        second = session.receive_json()
-        assert (second["fresh"], second["rows"]) == (False, [[3, -3]])
-        run.report("done", 3)
-        assert session.receive_json()["state"] == "done"
-        assert session.receive()["code"] == 1000
-    again = f"ws://localhost/api/run/a-run?columns=step&since={first['offset']}"
-    with client.websocket_connect(again) as session:
-        assert session.receive_json()["rows"] == [[3]]
-
-
-def test_a_run_that_was_cut_back_is_told_from_the_start(run: Run) -> None:
-    log(run, '{"step": 1}\n', '{"step": 22222}\n', '{"step": 3}\n')
-    _, offset = watch.rows_since(run, 0, ["step"])
-    (run.folder / "metrics.jsonl").write_text('{"step": 1}\n')
-    assert watch.rows_since(run, offset, ["step"])[0] == {"fresh": True, "rows": [[1]]}
-    log(run, *[f'{{"step": {k}}}\n' for k in range(2, 9)])
-    news, _ = watch.rows_since(run, offset, ["step"])
-    assert news == {"fresh": True, "rows": [[k] for k in range(1, 9)]}
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        "nothing",
-        "..%2Fa-run",
-        "a-run?since=-1",
-        "a-run?since=x",
-        "a-run?columns=",
-        "a-run?columns=" + "a," * 20,
-    ],
-)
-def test_a_watcher_of_nothing_is_turned_away(client: TestClient, run: Run, path: str) -> None:
-    with (
-        pytest.raises(WebSocketDisconnect),
-        client.websocket_connect(f"ws://localhost/api/run/{path}"),
-    ):
-        pass
 
 
 def test_small_messages_do_not_wait_for_an_acknowledgement() -> None:

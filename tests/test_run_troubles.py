@@ -115,27 +115,13 @@ def test_an_interrupted_run_is_stopped_not_failed(monkeypatch):
 # -- reading while it is written
 
 
-def test_half_a_line_waits_until_it_is_whole():
-    run = made()
-    metrics = run.folder / "metrics.jsonl"
-    metrics.write_bytes(b'{"step": 1, "elbo": -3}\n{"step": 2, "el')
-    records, offset = run.metrics()
-    assert [r["step"] for r in records] == [1]
-    assert run.metrics(offset) == ([], offset)
-    with open(metrics, "ab") as file:
-        file.write(b'bo": -2}\n')
-    records, offset = run.metrics(offset)
-    assert records == [{"step": 2, "elbo": -2}]
-    assert offset == metrics.stat().st_size
-
-
 def test_damaged_lines_stop_neither_a_reader_nor_a_resume():
     run = made()
     lines = [b'{"step": 0, "elbo": -3}\n', b"\0\0\0\n", b"[]\n", b'{"step": 0, "el']
     (run.folder / "metrics.jsonl").write_bytes(b"".join(lines))
-    assert run.metrics()[0] == [{"step": 0, "elbo": -3}]
+    assert run.records() == [{"step": 0, "elbo": -3}]
     loop.train(run, quiet=True)
-    assert [r["step"] for r in run.metrics()[0]][:3] == [0, 1, 10]
+    assert [r["step"] for r in run.records()][:3] == [0, 1, 10]
 
 
 def test_a_checkpoint_that_is_being_written_is_not_there_yet():
@@ -198,7 +184,7 @@ def test_a_clock_that_is_set_neither_kills_a_trainer_nor_spares_it(launched, mon
     at = time.time()
     with monkeypatch.context() as patch:
         patch.setattr(time, "time", lambda: at + jump)
-        until(lambda: run.metrics()[0])
+        until(lambda: run.records())
         assert state(run) == "running"
         run.delete()
     assert not run.folder.exists()
@@ -253,7 +239,7 @@ def test_deleting_ends_the_trainer_and_it_brings_nothing_back(launched, moment):
     run = made(epochs=ENDLESS)
     process = launched(run)
     if moment == "training":
-        until(lambda: run.metrics()[0])
+        until(lambda: run.records())
     run.delete()
     process.wait(20)
     assert not run.folder.exists()

@@ -25,10 +25,10 @@ def test_a_run_is_done_and_says_what_happened():
     assert loop.train(run, quiet=True) == "done"
     status = run.status()
     assert (status["state"], status["step"], status["of"]) == ("done", 60, 60)
-    records, _ = run.metrics()
+    records = run.records()
     assert [r["step"] for r in records if "elbo" in r] == [1, 10, 20, 30, 40, 50, 60]
     assert [r["step"] for r in records if "held/elbo" in r] == [10, 20, 40, 60]
-    assert [p.stem for p in run.samples()] == ["000010", "000020", "000040", "000060"]
+    assert run.sheets() == [10, 20, 40, 60]
     model, card = bundle.load(run.checkpoint())
     assert model.latent_size == 4
     assert card.training == run.config()
@@ -40,7 +40,7 @@ def test_a_run_lives_in_one_process_of_its_own_until_it_is_stopped(launched):
     assert process.pid != os.getpid()
     with pytest.raises(RunError, match="trained already"):
         run.start()  # while the first still imports torch
-    until(lambda: run.metrics()[0] or process.poll() is not None)
+    until(lambda: run.records() or process.poll() is not None)
     assert state(run) == "running"
     with pytest.raises(RunError, match="trained already"):
         loop.train(run)
@@ -119,16 +119,16 @@ def test_a_run_that_fell_goes_on_from_its_checkpoint_and_forgets_what_came_after
             loop.train(fallen, quiet=True)
     assert state(fallen) == "failed"
     assert fallen.checkpoint().name == "000020"
-    assert fallen.metrics()[0][-1]["step"] == 40
-    assert fallen.samples()[-1].stem == "000040"
+    assert fallen.records()[-1]["step"] == 40
+    assert fallen.sheets()[-1] == 40
 
     with monkeypatch.context() as patch:
         stops_after(patch, 0)
         loop.train(fallen, quiet=True)
-    assert fallen.metrics()[0][-1]["step"] == 20
-    assert fallen.samples()[-1].stem == "000020"
+    assert fallen.records()[-1]["step"] == 20
+    assert fallen.sheets()[-1] == 20
     assert loop.train(fallen, quiet=True) == "done"
-    assert fallen.metrics()[0] == whole.metrics()[0]
+    assert fallen.records() == whole.records()
     assert alike(weights(fallen), weights(whole))
 
 

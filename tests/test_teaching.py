@@ -216,7 +216,7 @@ def test_a_time_is_said_as_people_say_it(seconds, words):
 
 
 def looks(values):
-    return [{"step": 10 * k, "held/elbo": v} for k, v in enumerate(values)]
+    return [10 * k for k in range(len(values))], values
 
 
 @pytest.mark.parametrize(
@@ -231,28 +231,12 @@ def looks(values):
     ],
 )
 def test_the_curve_is_judged_in_words(values, word):
-    assert word in progress.trend(looks(values))
+    assert word in progress.trend(*looks(values))
 
 
 def test_learning_by_heart_names_the_best_step():
     values = [-90, -60, -50, -40, -45, -50, -55, -60, -65, -70]
-    assert "step 30" in progress.trend(looks(values))
-
-
-def test_a_column_holds_only_numbers():
-    records = [
-        {"step": 1, "elbo": -2.0},
-        {"step": 2},
-        {"step": 3, "elbo": None},
-        {"step": 4, "elbo": float("nan")},
-        {"step": 5, "elbo": True},
-        {"step": 6, "elbo": -1},
-    ]
-    assert progress.column(records, "elbo") == ([1, 6], [-2.0, -1])
-
-
-def test_used_coordinates_are_counted():
-    assert progress.used([2.0, 0.05, 0.2]).startswith("2 of 3 ")
+    assert "step 30" in progress.trend(*looks(values))
 
 
 @pytest.mark.parametrize(

@@ -64,13 +64,13 @@ def weights(run):
 def test_one_seed_ends_with_one_model_and_another_with_another():
     first, again, other = trained(), trained(), trained(seed=2)
     assert weights(first) == weights(again)
-    assert first.metrics() == again.metrics()
+    assert first.records() == again.records()
     assert weights(first) != weights(other)
 
 
 def test_a_model_learns_more_than_the_mean_picture():
     run = trained(epochs=30, lr=2e-3, model=dict(latent=8, hidden=128))
-    held = [r["held/elbo"] for r in run.metrics()[0] if "held/elbo" in r]
+    held = [r["held/elbo"] for r in run.records() if "held/elbo" in r]
     assert held[-1] > held[0]
 
     data = DATASETS["digits-8x8"]()
@@ -81,8 +81,8 @@ def test_a_model_learns_more_than_the_mean_picture():
 
 
 def test_a_record_is_the_mean_since_the_last_one():
-    each = [r for r in trained(log_every=1).metrics()[0] if "elbo" in r]
-    tens = [r for r in trained(log_every=10).metrics()[0] if "elbo" in r]
+    each = [r for r in trained(log_every=1).records() if "elbo" in r]
+    tens = [r for r in trained(log_every=10).records() if "elbo" in r]
     assert [r["step"] for r in each] == list(range(1, 31))
     assert [r["step"] for r in tens] == [1, 10, 20, 30]
     for name in ("elbo", "rate", "distortion"):
@@ -144,7 +144,7 @@ def test_a_held_rate_is_reached():
     run = trained(
         epochs=60, terms=dict(beta=1.0, hold_rate=6.0), model=dict(latent=4, hidden=64), lr=5e-3
     )
-    rate = [r["rate"] for r in run.metrics()[0] if "rate" in r]
+    rate = [r["rate"] for r in run.records() if "rate" in r]
     assert rate[-1] == pytest.approx(6.0, abs=1.0)
 
 

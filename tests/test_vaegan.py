@@ -284,7 +284,7 @@ def test_a_run_that_is_stopped_goes_on_with_the_same_bits(home, monkeypatch, ste
 def test_terms_that_come_later_are_means_of_the_steps_that_had_them(home):  # noqa: F811
     run = made(**small(after=25), log_every=10)
     loop.train(run, quiet=True)
-    records = [r for r in run.metrics()[0] if "loss" in r]
+    records = [r for r in run.records() if "loss" in r]
     assert [r["step"] for r in records if "critic/loss" in r] == [30, 40, 50, 60]
     assert all(0 < r["critic/loss"] < 10 for r in records if "critic/loss" in r)
     assert "critic/r1" in records[3]  # step 25

@@ -17,6 +17,7 @@ from explorer.errors import DataError, ExplorerError
 if TYPE_CHECKING:
     from explorer.runs import Run
 
+NOW = "do not wait for other runs on this machine"
 SHOWN = 10  # skipped pictures told one by one
 
 
@@ -25,7 +26,7 @@ def main(arguments: list[str]) -> int:
     known, settings = parser().parse_known_args(arguments)
     try:
         known.overrides = overrides(settings)
-        if known.overrides and known.command is not start:
+        if known.overrides and known.command not in (start, fork):
             raise DataError(
                 f"{settings[0]} is not known; see python -m train {known.verb} --help."
             )
@@ -64,10 +65,19 @@ def parser() -> argparse.ArgumentParser:
         "--run", metavar="DIR", type=Path, help="the run's folder (default: runs/...)"
     )
     made.add_argument("--seed", metavar="N", type=int, help="fixes every draw")
-    made.usage = "%(prog)s RECIPE [--run DIR] [--seed N] [--key value ...]"
+    made.add_argument("--now", action="store_true", help=NOW)
+    made.usage = "%(prog)s RECIPE [--run DIR] [--seed N] [--now] [--key value ...]"
 
     made = verb(resume, "go on with a run that was stopped or killed")
     made.add_argument("run", metavar="DIR", type=Path, help="the run's folder")
+
+    made.add_argument("--now", action="store_true", help=NOW)
+
+    made = verb(fork, "go on from a run's newest checkpoint with something changed")
+    made.add_argument("parent", metavar="RUN", type=Path, help="the run's folder")
+    made.add_argument("--anew", action="store_true", help="begin at step 0")
+    made.add_argument("--now", action="store_true", help=NOW)
+    made.usage = "%(prog)s RUN [--anew] [--now] --key value ..."
 
     made = verb(promote, "make a bundle of a run's newest checkpoint")
     made.add_argument("run", metavar="RUN", type=Path, help="the run's folder")
@@ -179,7 +189,7 @@ def start(args: argparse.Namespace) -> int:
     known = config.as_dict()
     run = Run.prepare(args.run, known) if args.run else Run.create(config.name, known)
     print(run.folder, flush=True)
-    return _train(run)
+    return _train(run, args.now)
 
 
 def resume(args: argparse.Namespace) -> int:
@@ -190,12 +200,29 @@ def resume(args: argparse.Namespace) -> int:
     run.config()
     if run.status()["state"] not in STOPPABLE:
         (run.folder / "stop").unlink(missing_ok=True)  # what stopped it the last time
-    return _train(run)
+    return _train(run, args.now)
 
 
-def _train(run: Run) -> int:
-    """Trains in the foreground; the first Ctrl-C asks the run to stop, the second ends it."""
-    from .loop import train
+def fork(args: argparse.Namespace) -> int:
+    """A second run that goes on from the newest checkpoint of RUN, with settings changed:
+    --terms.beta 0.5, --lr 1e-4, --epochs 100. What was changed is marked in its records."""
+    from explorer.runs import Run
+
+    from .config import TrainConfig, changed
+    from .fork import fork as make
+
+    parent = Run(args.parent)
+    raw = changed(parent.config(), args.overrides)
+    run = make(parent, TrainConfig.from_dict(raw, parent.name), args.anew)
+    print(run.folder, flush=True)
+    return _train(run, args.now)
+
+
+def _train(run: Run, at_once: bool) -> int:
+    """Trains in the foreground once it is this run's turn; the first Ctrl-C asks the run to stop,
+    the second ends it."""
+    from explorer import line
+    from explorer.runs import ENDS
 
     def ask(*_: object) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -203,7 +230,10 @@ def _train(run: Run) -> int:
         run.stop()
 
     signal.signal(signal.SIGINT, ask)
-    return 0 if train(run) in ("done", "stopped") else 1
+    with run.hold(), line.turn(run, at_once):
+        from .loop import go_on
+
+        return 0 if go_on(run) in ("done", *ENDS) else 1
 
 
 def promote(args: argparse.Namespace) -> int:

@@ -68,7 +68,8 @@ class Adam:
         return {f"{k}/{name}": v for name, each in moments for k, v in enumerate(each)}
 
     @torch.no_grad()
-    def load(self, state: dict[str, Tensor]) -> None:
-        """Goes on where ``state`` was taken. Raises KeyError where it lacks something."""
+    def load(self, state: dict[str, Tensor], strict: bool = True) -> None:
+        """Goes on where ``state`` was taken. What it lacks begins anew, or raises KeyError."""
         for name, value in self.state().items():
-            value.copy_(state[name])
+            if strict or name in state:
+                value.copy_(state[name])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import tempfile
@@ -14,7 +13,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from explorer import bundle
-from explorer.cards import replace_whole
 from explorer.errors import RunError
 from explorer.runs import Run
 
@@ -66,27 +64,14 @@ def resume(run: Run, trainer: Trainer) -> None:
     folder = run.checkpoint()
     if folder is not None:
         try:
-            _restore(trainer, load_file(folder / RESUME))
+            forked = trainer.config.parent.get("step") == int(folder.name)
+            _restore(trainer, load_file(folder / RESUME), strict=not forked)
         except (KeyError, RuntimeError) as error:
             raise RunError(
                 f"{run.name}: its checkpoint does not fit its settings, or was written by another "
                 f"version ({str(error).splitlines()[0]}). Start a new run."
             ) from error
-    for sheet in run.samples():
-        if int(sheet.stem) > trainer.step:
-            sheet.unlink()
-    metrics = run.folder / "metrics.jsonl"
-    if metrics.exists():
-        lines = metrics.read_bytes().splitlines(keepends=True)
-        replace_whole(metrics, b"".join(line for line in lines if _until(trainer.step, line)))
-
-
-def _until(step: int, line: bytes) -> bool:
-    """Whether a line of the metrics is whole and of a step up to ``step``."""
-    try:
-        return line.endswith(b"\n") and json.loads(line)["step"] <= step
-    except (ValueError, KeyError, TypeError):
-        return False  # the machine went down while it was written
+    run.cut_back(trainer.step)
 
 
 def _state(trainer: Trainer) -> dict[str, Tensor]:
@@ -109,7 +94,9 @@ def _state(trainer: Trainer) -> dict[str, Tensor]:
     return {k: v.detach().to("cpu", copy=True).contiguous() for k, v in tensors.items()}
 
 
-def _restore(trainer: Trainer, tensors: dict[str, Tensor]) -> None:
+def _restore(trainer: Trainer, tensors: dict[str, Tensor], strict: bool) -> None:
+    """Unless ``strict``, what the checkpoint does not know begins anew, such as a multiplier."""
+
     def under(prefix: str) -> dict[str, Tensor]:
         return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
@@ -119,8 +106,8 @@ def _restore(trainer: Trainer, tensors: dict[str, Tensor]) -> None:
     trainer.means = Means(sums, counts)
     trainer.average.load_state_dict(under("average/"))
     for phase, optimizer in zip(trainer.phases, trainer.optimizers, strict=True):
-        phase.module.load_state_dict(under(f"{phase.name}/weights/"))
-        optimizer.load(under(f"{phase.name}/adam/"))
+        phase.module.load_state_dict(under(f"{phase.name}/weights/"), strict)
+        optimizer.load(under(f"{phase.name}/adam/"), strict)
     torch.set_rng_state(tensors["rng/cpu"])
     if "rng/cuda" in tensors and trainer.device.type == "cuda":
         torch.cuda.set_rng_state(tensors["rng/cuda"])

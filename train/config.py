@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import tomllib
@@ -29,6 +30,7 @@ class TrainConfig:
     terms: dict[str, Any] = field(default_factory=dict)  # fields of the objective
     grown_from: str = ""  # the recipe of a shipped model of half the size that it begins as
     notes: dict[str, str] = field(default_factory=dict)  # go on the card as they are
+    parent: dict[str, Any] = field(default_factory=dict)  # of a fork: its run, step and changes
 
     epochs: int = field(
         default=60, metadata=dict(range=(1, 100_000), help="passes over the training pictures")
@@ -101,13 +103,19 @@ def recipe(name: str, overrides: dict[str, str] | None = None) -> TrainConfig:
         "name": name,
         **tomllib.loads(recipes()[name].read_text(encoding="utf-8")),
     }
-    for key, text in (overrides or {}).items():
+    return TrainConfig.from_dict(changed(raw, overrides or {}), f"recipe {name}")
+
+
+def changed(raw: dict[str, Any], overrides: dict[str, str]) -> dict[str, Any]:
+    """``raw`` with overrides such as ``{"model.latent": "8"}`` put in."""
+    made = copy.deepcopy(raw)
+    for key, text in overrides.items():
         table, _, leaf = key.rpartition(".")
-        place = raw.setdefault(table, {}) if table else raw
+        place = made.setdefault(table, {}) if table else made
         if not isinstance(place, dict):
             raise DataError(f"--{key}: {table!r} is not a table of settings.")
         place[leaf] = _value(text)
-    return TrainConfig.from_dict(raw, f"recipe {name}")
+    return made
 
 
 def _value(text: str) -> Any:

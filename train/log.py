@@ -7,10 +7,12 @@ import math
 import sys
 import time
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from explorer import images, processes
+from explorer import images, ops, processes
 from explorer.cards import replace_whole
 from explorer.distributions import centre
 from explorer.inference import picture
@@ -23,13 +25,14 @@ from .data import Dataset
 from .evaluate import quick
 
 SHOWN = 8  # pictures in a row of a sample sheet
+TILES = 15  # in a row of a manifold
 
 
 class Log:
     """Writes what a run tells, and says how fast it goes."""
 
-    def __init__(self, run: Run, total: int, quiet: bool) -> None:
-        self.run, self.total = run, total
+    def __init__(self, run: Run, total: int, batch: int, quiet: bool) -> None:
+        self.run, self.total, self.batch = run, total, batch
         self.quiet = quiet or not sys.stderr.isatty()  # a file of bars tells nobody anything
         self.began, self.first = time.monotonic(), -1
         self.oom_kills = processes.oom_kills()
@@ -52,8 +55,16 @@ class Log:
         self._append(step, record)
         self.latest["held/elbo"] = record["held/elbo"]
         sheet = images.sheet(images.to_pixels(portrait(model, data)), SHOWN, _gap(data))
-        replace_whole(self.run.folder / "samples" / f"{step:06d}.png", images.png(sheet))
+        self._picture("samples", step, sheet)
+        if model.latent_size == 2:
+            tiles = images.to_pixels(manifold(model))
+            self._picture("manifold", step, images.sheet(tiles, TILES))
         self._report(step)
+
+    def _picture(self, kind: str, step: int, sheet: NDArray[np.uint8]) -> None:
+        folder = self.run.folder / kind
+        folder.mkdir(exist_ok=True)
+        replace_whole(folder / f"{step:06d}.png", images.png(sheet))
 
     def _append(self, step: int, values: dict[str, float | list[float]]) -> None:
         with open(self.run.folder / "metrics.jsonl", "a", encoding="utf-8") as file:
@@ -69,7 +80,7 @@ class Log:
             "running",
             step,
             of=self.total,
-            steps_per_second=pace,
+            pictures_per_second=pace * self.batch,
             seconds_left=left,
             oom_kills=self.oom_kills,
         )
@@ -112,3 +123,13 @@ def portrait(model: LatentModel, data: Dataset) -> Tensor:
         drawn = picture(model.decode(z, None if y is None else y.repeat(2)))
         again = picture(model.decode(centre(model.encode(x, y)), y))
     return torch.cat([drawn, x, again]).cpu()
+
+
+@torch.no_grad()
+def manifold(model: LatentModel) -> Tensor:
+    """``(TILES², C, H, W)``: pictures at normal quantiles of two latents, z2 upwards (Kingma &
+    Welling 2014, figure 4)."""
+    ticks = torch.from_numpy(ops.gaussian_ticks(TILES)).float()
+    z = torch.cartesian_prod(ticks.flip(0), ticks).flip(1)
+    with seeded(0):
+        return picture(model.decode(z.to(next(model.parameters()).device))).cpu()

@@ -99,7 +99,8 @@ def _yield_to_others(config: TrainConfig) -> None:
 
 
 def _loop(run: Run, trainer: Trainer, quiet: bool) -> str:
-    config, log = trainer.config, Log(run, trainer.total, quiet)
+    config = trainer.config
+    log = Log(run, trainer.total, config.batch, quiet)
     while trainer.step < trainer.total:
         if run.stop_requested():
             checkpoints.save(run, trainer)

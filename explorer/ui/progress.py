@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from explorer.errors import RunError
+from explorer.line import ahead
 from explorer.runs import STOPPABLE, Run
 
 Colour = Literal["blue", "green", "gray", "red"]
-Records = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,21 @@ STATES = {
 
 LOOKS = 4  # at held-out pictures, before anything is said of them
 
-# what stands in large figures: a column, its name in words, and which way is better
+# what stands in large figures: a column, its name in words, which way is better, and what it is
 NUMBERS = (
-    ("held/elbo", "Bound", 1),
-    ("held/rate", "Information", 0),
+    (
+        "held/elbo",
+        "Score",
+        1,
+        "The evidence lower bound (ELBO) on log p(x), on pictures it never trained on, and how it "
+        "has moved since the last look.",
+    ),
+    (
+        "held/rate",
+        "Information kept",
+        0,
+        "How much the code tells of a picture it never trained on: KL(q(z | x) ‖ p(z)).",
+    ),
 )
 
 
@@ -72,9 +83,12 @@ def state(run: Run) -> str:
 def titled(run: Run) -> str:
     """What a run is called in the list; stays the same for as long as it lives."""
     try:
-        title = run.config().get("title") or run.config().get("name") or run.name
+        config = run.config()
+        title = config.get("title") or config.get("name") or run.name
+        parent = config.get("parent") or {}
     except RunError:
-        title = run.name
+        title, parent = run.name, {}
+    title += f" ({parent['changes']})" if parent.get("changes") else ""
     return f"{title}, {time.strftime('%d %b %H:%M:%S', time.localtime(run.begun()))}"
 
 
@@ -99,6 +113,25 @@ def duration(seconds: float | None) -> str:
     return f"{seconds:.0f} seconds"
 
 
+def waits_for(run: Run) -> str:
+    """In words: what a run that is queued waits for; empty where it waits for nothing."""
+    names = ahead(run)
+    if not names:
+        return ""
+    # a private run's name is its secret
+    first = Run(run.folder.with_name(names[0]))
+    what = "somebody's private run" if first.private else _plainly(first)
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return f"Waits for {what}{more} to end: this machine trains one after the other."
+
+
+def _plainly(run: Run) -> str:
+    try:
+        return run.config().get("title") or run.name
+    except RunError:
+        return "another run"
+
+
 def line(status: Mapping[str, Any], stopping: bool) -> str:
     """What stands beside the progress bar."""
     step, of = status["step"], status.get("of") or 0
@@ -110,27 +143,15 @@ def line(status: Mapping[str, Any], stopping: bool) -> str:
     if stopping:
         return f"{done}. Ending at the next step, with a checkpoint."
     left = duration(status.get("seconds_left"))
+    pace = status.get("pictures_per_second")
     note = status.get("note", "")
-    return ". ".join(
-        part for part in (done, f"{left} left" if left else note.capitalize()) if part
-    )
+    speed = f"{pace:,.0f} pictures a second" if pace else ""
+    parts = [done, f"{left} left" if left else "", speed]
+    return ". ".join(part for part in [*parts, note[:1].upper() + note[1:]] if part)
 
 
-def column(records: Records, name: str) -> tuple[list[int], list[float]]:
-    """Steps and finite values of one column."""
-    kept = [r for r in records if _is_number(r.get(name))]
-    return [r["step"] for r in kept], [r[name] for r in kept]
-
-
-def coordinates(records: Records) -> tuple[list[int], list[list[float]]]:
-    """Steps, and the KL of every coordinate at each of them."""
-    kept = [r for r in records if isinstance(r.get("held/coordinates"), list)]
-    return [r["step"] for r in kept], [r["held/coordinates"] for r in kept]
-
-
-def trend(records: Records) -> str:
+def trend(steps: Sequence[int], values: Sequence[float]) -> str:
     """In words: how the bound on held-out pictures goes, and what that means."""
-    steps, values = column(records, "held/elbo")
     if len(values) < LOOKS:
         return "Too early to say whether it learns."
     recent = values[-max(LOOKS, len(values) // 4) :]
@@ -144,13 +165,3 @@ def trend(records: Records) -> str:
             "own by heart. More pictures or a smaller model would help."
         )
     return "Level: more of the same training changes little."
-
-
-def used(coordinates: Sequence[float], least: float = 0.1) -> str:
-    """In words: how many coordinates carry anything."""
-    n = sum(value > least for value in coordinates)
-    return f"{n} of {len(coordinates)} coordinates carry more than {least:g} nats each."
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)

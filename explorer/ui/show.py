@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import base64
-import io
 import math
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 from numpy.typing import ArrayLike, NDArray
-from PIL import Image
 
 from explorer import images
 from explorer.cards import Metric
@@ -199,27 +196,13 @@ def mosaic(pixels: NDArray[np.uint8], alt: str, columns: int = 8) -> None:
     )
 
 
-def snapshot(path: Path, alt: str) -> None:
-    """A sheet of pictures from a file, as wide as its place; small ones with crisp pixels."""
-    sheet = np.asarray(Image.open(path))
-    factor = max(1, 900 // sheet.shape[1])
-    large = Image.fromarray(sheet.repeat(factor, 0).repeat(factor, 1))
-    file = io.BytesIO()
-    kind = "PNG" if factor > 1 else "JPEG"
-    large.save(file, kind, quality=92)
-    # in the page itself: Streamlit drops the file of a picture that has been replaced, perhaps
-    # before a browser has asked for it
-    text = base64.b64encode(file.getvalue()).decode()
-    st.image(f"data:image/{kind.lower()};base64,{text}", width="stretch", alt=alt)
-
-
 def waiting(sentence: str) -> None:
     """The room of a picture that is still to come."""
     with st.container(border=True, height=320, vertical_alignment="center"):
         st.caption(sentence, text_alignment="center")
 
 
-def number(label: str, values: Sequence[float], better: int) -> None:
+def number(label: str, values: Sequence[float], better: int, note: str) -> None:
     """The last of some numbers and how it moved; ``better``: 1 is up, 0 is neither."""
     change = values[-1] - values[-2] if len(values) > 1 else 0.0
     moved = f"{change:+.2f}" if abs(change) >= 0.01 else None
@@ -228,30 +211,5 @@ def number(label: str, values: Sequence[float], better: int) -> None:
         f"{values[-1]:.1f}".replace("-", "−") if values else "–",
         moved,
         delta_color="normal" if better else "off",
-        help="On pictures it never trained on, and how it has moved since the last look.",
+        help=note,
     )
-
-
-def heat(steps: Sequence[int], each: Sequence[Sequence[float]], columns: int = 150) -> None:
-    """KL in nats of every coordinate over the steps, the busiest at the end first."""
-    thin = max(1, math.ceil(len(steps) / columns))
-    values = np.asarray(each, np.float32)[::-1][::thin][::-1].T
-    order = np.argsort(-values[:, -1])
-    figure = go.Figure(
-        go.Heatmap(
-            x=list(steps)[::-1][::thin][::-1],
-            y=[f"z{k + 1}" for k in order],
-            z=values[order],
-            zmin=0,
-            colorscale="Viridis",
-            colorbar=dict(title="nats", thickness=10),
-            hovertemplate="%{y}, step %{x}: %{z:.2f} nats<extra></extra>",
-        )
-    )
-    named = len(order) <= 20
-    figure.update_layout(
-        height=90 + (18 if named else 9) * len(order), xaxis_title="Training step"
-    )
-    figure.update_layout(margin=dict(l=0, r=0, t=8, b=32))
-    figure.update_yaxes(autorange="reversed", type="category", dtick=1, showticklabels=named)
-    st.plotly_chart(figure, config={"displayModeBar": False})

@@ -1,4 +1,4 @@
-"""What is seen of a run: its pictures, its numbers, its curves."""
+"""What is seen of a run: its pictures, its numbers, its curves, and what is wrong with it."""
 
 from __future__ import annotations
 
@@ -7,86 +7,98 @@ from typing import Any
 
 import streamlit as st
 
+from explorer.curves import curves
+from explorer.errors import ExplorerError
 from explorer.runs import Run
 from explorer.ui import progress, show
-from explorer.ui.components import Series, curve
-from explorer.ui.state import remembered
+from explorer.ui.components import Series, curve, replay
+from explorer.ui.state import remembered, workbench
+from train.config import TrainConfig
+from train.doctor import diagnose
+from train.fork import fork
 
-ROWS = (
-    "Two rows that the model makes up; then pictures it has never seen, and under each how it "
-    "redraws it."
-)
-CURVES = {
-    "Bound": (
-        (Series("elbo", "pictures it trains on"), Series("held/elbo", "pictures it never saw")),
-        "Up is better. What the model can vouch for of log p(x): the ELBO, in nats per picture.",
+OWN, NEW = "pictures it trains on", "pictures it never saw"
+VIEWS = {
+    "Score": (
+        (Series("elbo", OWN), Series("held/elbo", NEW)),
+        "Up is better. How likely the model holds a picture to be, at least: the evidence lower "
+        "bound (ELBO) on log p(x).",
     ),
-    "Picture error": (
-        (
-            Series("distortion", "pictures it trains on"),
-            Series("held/distortion", "pictures it never saw"),
-        ),
-        "Down is better. How badly a picture is redrawn from its code: -log p(x | z), in nats.",
+    "Redrawing error": (
+        (Series("distortion", OWN), Series("held/distortion", NEW)),
+        "Down is better. How badly a picture is redrawn from its code: -log p(x | z).",
     ),
-    "Information": (
-        (Series("rate", "pictures it trains on"), Series("held/rate", "pictures it never saw")),
-        "How much is kept of each picture: KL(q(z | x) ‖ p(z)), in nats. Neither good nor bad.",
-    ),
-    "Schedule": (
-        (Series("beta", "weight of the information (beta)"), Series("lr", "learning rate")),
-        "What is turned up or down as the training goes on.",
+    "Information kept": (
+        (Series("rate", OWN), Series("held/rate", NEW)),
+        "Neither good nor bad. How much the code tells of each picture: KL(q(z | x) ‖ p(z)).",
     ),
 }
+SCHEDULE = (Series("beta", "price of information (beta)"), Series("lr", "learning rate"))
+SHEETS = {"samples": "Pictures", "manifold": "The map of two directions"}
+ROWS = (
+    "Two rows that the model makes up; then pictures it has never seen, and under each how it "
+    "redraws it. The same ones every time."
+)
 
 
 def judge(run: Run) -> None:
     """The numbers, and in words whether they are getting better."""
-    records, _ = run.metrics()
+    found = curves(run)
     columns = st.columns(2)
-    for column, (name, label, better) in zip(columns, progress.NUMBERS, strict=True):
-        _, values = progress.column(records, name)
+    for column, (name, label, better, note) in zip(columns, progress.NUMBERS, strict=True):
         with column:
-            show.number(label, values, better)
-    st.caption(progress.trend(records))
+            show.number(label, found.column(name)[1], better, note)
+    st.caption(progress.trend(*found.column("held/elbo")))
 
 
 def sheets(run: Run) -> None:
-    """The newest sheet of pictures, or an earlier one."""
-    taken = {int(path.stem): path for path in run.samples()}
-    if not taken:
+    """The newest sheet of pictures, or an earlier one; all of them one after the other."""
+    taken = {kind: (label, run.sheets(kind)) for kind, label in SHEETS.items()}
+    if not taken["samples"][1]:
         show.waiting("The first pictures come with the first steps.")
         return
-    key, steps = f"runs/sheet/{run.name}", list(taken)
-    if st.session_state.get(f"{key}/newest", steps[-1]) == st.session_state.get(key, steps[-1]):
-        st.session_state[key] = steps[-1]  # who looks at the newest goes on with the newer one
-    st.session_state[f"{key}/newest"] = steps[-1]
-    place = st.container()
-    step = steps[-1]
-    if len(steps) > 1:
-        step = st.select_slider("After so many steps", steps, key=key, format_func="{:,}".format)
-    with place:
-        show.snapshot(taken[step], f"Pictures by the model after {step:,} steps")
+    replay(f"runs/replay/{run.name}", run.name, taken)
     st.caption(ROWS)
 
 
-def curves(run: Run, status: Mapping[str, Any]) -> None:
-    """One of CURVES, as it is written."""
+def chart(runs: Mapping[str, str], status: Mapping[str, Any], alone: bool = True) -> None:
+    """One of VIEWS of the runs, name -> title, as it is written; of one run all that belongs
+    to it."""
     shown = st.segmented_control(
-        "Curve", list(CURVES), default="Bound", required=True, key="runs/curve", **remembered()
+        "Curve", list(VIEWS), default="Score", required=True, key="runs/curve", **remembered()
     )
-    series, meaning = CURVES[shown]
-    st.caption(meaning)
-    unit = "Value" if shown == "Schedule" else "Nats per picture"
-    # a resumed run has another trainer, and the curve follows anew
-    curve(f"runs/curve/{run.name}/{shown}", run.name, series, y=unit, revision=status["pid"] or 0)
+    series, meaning = VIEWS[shown]
+    st.caption(f"{meaning} In nats per picture. Draw over a part of it to see that closely.")
+    curve(
+        f"runs/curve/{'/'.join(runs)}/{shown}",
+        runs,
+        series,
+        schedule=SCHEDULE if alone else (),
+        strip=alone,
+        # a resumed run has another trainer, and the curve follows anew
+        revision=status["pid"] or 0,
+    )
 
 
-def coordinates(run: Run) -> None:
-    """What every coordinate carries, over the steps."""
-    steps, each = progress.coordinates(run.metrics()[0])
-    if each:
-        st.markdown("**What each coordinate carries**")
-        show.heat(steps, each)
-        st.caption(
-            f"{progress.used(each[-1])} Dark ones carry nothing: the model left them unused."
-        )
+def doctor(run: Run, status: Mapping[str, Any]) -> None:
+    """What is wrong, and a run that mends it at one click."""
+    try:
+        config = TrainConfig.from_dict(run.config(), run.name)
+    except ExplorerError:
+        return  # the page says so already
+    for finding in diagnose(curves(run), config, status.get("of") or 0):
+        with st.container(border=True):
+            st.markdown(f":material/stethoscope: **{finding.name}.** {finding.words}")
+            st.caption(finding.evidence)
+            key = f"runs/remedy/{run.name}/{finding.name}"
+            if st.button(finding.remedy, icon=":material/fork_right:", key=key):
+                go_to(fork(run, finding.config, finding.begin))
+
+
+def go_to(made: Run) -> None:
+    """Starts a run that was just made and shows it."""
+    made.start()
+    if made.private:
+        workbench().runs.append(made.name)
+    st.session_state["runs/next"] = made.name
+    st.rerun()

@@ -5,6 +5,7 @@ from .curve import Series, curve
 from .film import film
 from .frame import frame
 from .mount import ROUTES
+from .replay import replay
 from .stage import Axis, Dials, Map, Plane, Rested, Sheet, stage
 
 __all__ = [
@@ -20,5 +21,6 @@ __all__ = [
     "curve",
     "film",
     "frame",
+    "replay",
     "stage",
 ]

@@ -10,7 +10,7 @@ from streamlit.delta_generator import DeltaGenerator
 from explorer.errors import ExplorerError, RunError
 from explorer.runs import STOPPABLE, Run
 from explorer.shelf import SHELF
-from explorer.ui import progress, show, watched
+from explorer.ui import forking, progress, show, watched
 from explorer.ui.progress import STATES
 from explorer.ui.state import remembered, workbench
 
@@ -43,6 +43,8 @@ def choose() -> Run | None:
             bench.runs.append(Run.find(wanted).name)
         except RunError as error:
             show.trouble(error)
+    if "runs/next" in st.session_state:  # one that was made here just now
+        st.session_state["run"] = st.session_state.pop("runs/next")
     runs = {run.name: run for run in progress.visible(bench.runs)}
     if not runs:
         return None
@@ -72,10 +74,10 @@ def told(run: Run, state: str, picture: DeltaGenerator, controls: DeltaGenerator
             stand(run, status)
             act(run, status)
             watched.judge(run)
+            watched.doctor(run, status)
         with picture:
             watched.sheets(run)
-        watched.curves(run, status)
-        watched.coordinates(run)
+        watched.chart({run.name: progress.titled(run)}, status)
     except ExplorerError as error:  # main.py's catch is not around a part that runs by itself
         show.trouble(error)
 
@@ -86,7 +88,8 @@ def stand(run: Run, status: dict[str, Any]) -> None:
     st.badge(state.word.capitalize(), icon=state.icon, color=state.colour)
     if status.get("of"):
         st.progress(min(1.0, status["step"] / status["of"]))
-    st.caption(progress.line(status, run.stop_requested()))
+    waits = progress.waits_for(run) if status["state"] == "queued" else ""
+    st.caption(waits or progress.line(status, run.stop_requested()))
     if run.private:
         st.caption(":material/lock: Only you see it, and who has this page's address.")
     if status.get("error"):
@@ -121,6 +124,8 @@ def act(run: Run, status: dict[str, Any]) -> None:
         ):
             run.start()
             st.rerun()
+        if newest is not None and state != "unreadable":
+            forking.popover(run)
         with st.popover("Delete", icon=":material/delete:"):
             st.write("The model, its curves and its pictures go for good.")
             if st.button("Delete it", type="primary", key=f"runs/delete/{run.name}"):

@@ -1,81 +1,110 @@
-// A run's curves as they grow. Only rows that this browser has not seen come over the socket.
+// The curves of one run or several, as they grow: a chart, its schedule under it, a heat strip.
 
-import { h, themed } from "../shared/dom.js";
+import { h, later, themed } from "../shared/dom.js";
 import { mount } from "../shared/mount.js";
+import { Feed } from "./feed.js";
+import { Strip } from "./strip.js";
 import uPlot from "./uPlot.esm.js";
 
-const LONGEST_PAUSE = 5000; // ms between two attempts to connect
 const HEIGHT = 320;
+const LOW = 110; // of a schedule
+const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3]]; // runs are told apart without colour, too
 
-const newest = (column) => column.findLastIndex((value) => value !== null);
+const newest = (column) => column.findLastIndex((value) => value != null);
 
 class Curve {
   constructor(element) {
     this.chart = h("div", { class: "chart", "data-testid": "curve" });
+    this.under = h("div", { class: "under" });
+    this.strip = new Strip();
     this.note = h("div", { class: "faint note", role: "status" });
-    element.append(this.chart, this.note);
-    this.pause = 250;
-    this.observer = new ResizeObserver(() => this.plot?.setSize(this.room));
+    element.append(this.chart, this.strip.element, this.under, this.note);
+    this.feeds = [];
+    this.observer = new ResizeObserver(() => this.resize());
     this.observer.observe(this.chart);
     this.awake = () => this.draw();
     document.addEventListener("visibilitychange", this.awake);
-  }
-
-  get room() {
-    return { width: Math.max(200, this.chart.clientWidth), height: HEIGHT };
+    this.zoomed = later(() => this.look(), 150);
   }
 
   update({ header }) {
     this.header = header;
-    this.forget();
-    this.socket?.close();
-    this.connect();
+    for (const feed of this.feeds) feed.close();
+    const { series, schedule, runs } = header;
+    const names = [...new Set([...series, ...schedule].map(({ name }) => name))];
+    this.feeds = runs.map(({ id }) => new Feed(id, names, () => this.draw()));
   }
 
-  /** The chart is built anew: uPlot takes its colours once. */
+  /** Charts are built anew: uPlot takes its colours once. */
   restyle() {
-    this.plot?.destroy();
+    this.close_plots();
+    const { series, schedule, y } = this.header;
+    this.plot = this.build(this.chart, HEIGHT, series, y, true);
+    this.low = schedule.map((one) => this.build(this.under, LOW, [one], one.label, false));
+    this.draw();
+  }
+
+  build(place, height, series, label, main) {
     const palette = themed(this.chart, "--st-chart-categorical-colors").split(",");
     const axis = { stroke: themed(this.chart, "--ink"), font: `12px ${themed(this.chart, "--st-font") || "sans-serif"}` };
     const grid = { stroke: themed(this.chart, "--line"), width: 1 };
-    const { series, x, y } = this.header;
-    this.plot = new uPlot(
-      {
-        ...this.room,
-        scales: { x: { time: false }, y: { range: () => this.range() } },
-        axes: [
-          { ...axis, grid, ticks: grid, label: x, labelFont: axis.font },
-          { ...axis, grid, ticks: grid, label: y, labelFont: axis.font, size: 60 },
-        ],
-        series: [
-          { label: x },
-          ...series.map(({ label, colour }, k) => ({
-            label,
-            stroke: colour ?? palette[k % palette.length],
-            width: 2,
-            spanGaps: true,
-            points: { show: false },
-            value: (_, value) => (value == null ? "\u2013" : value.toFixed(1)),
-          })),
-        ],
-        cursor: { drag: { x: true, y: false } },
-      },
-      this.columns,
-      this.chart,
+    const { runs, x } = this.header;
+    const lines = runs.flatMap((run, r) =>
+      series.map((one, k) => ({
+        label: runs.length > 1 ? `${run.title}, ${one.label}` : one.label,
+        stroke: palette[(runs.length > 1 ? r : k) % palette.length],
+        dash: runs.length > 1 ? DASHES[k % DASHES.length] : [],
+        width: 2,
+        spanGaps: true,
+        points: { show: false },
+        value: (_, value) => (value == null ? "\u2013" : main ? value.toFixed(1) : Number(value.toPrecision(3)).toString()),
+      })),
     );
+    const plot = new uPlot(
+      {
+        width: this.width,
+        height,
+        scales: { x: { time: false }, y: main ? { range: (u) => this.range(u) } : {} },
+        axes: [
+          { ...axis, grid, ticks: grid, label: main ? x : undefined, labelFont: axis.font },
+          { ...axis, grid, ticks: grid, label: main ? label : undefined, labelFont: axis.font, size: 60 },
+        ],
+        series: [{ label: x }, ...lines],
+        cursor: { drag: { x: true, y: false }, sync: { key: `${this.header.key}`, scales: ["x", null] } },
+        hooks: {
+          draw: [(u) => this.mark(u)],
+          setScale: [(u, name) => name === "x" && this.zoomed()],
+        },
+      },
+      [[], ...lines.map(() => [])],
+      place,
+    );
+    return Object.assign(plot, { names: series.map(({ name }) => name) });
+  }
+
+  get width() {
+    return Math.max(200, this.chart.clientWidth);
+  }
+
+  resize() {
+    this.plot?.setSize({ width: this.width, height: HEIGHT });
+    for (const plot of this.low ?? []) plot.setSize({ width: this.width, height: LOW });
+    this.heat();
   }
 
   /**
    * The first tenth of a run falls so far that the rest would be a flat line: once there is a rest,
    * the scale is the rest's.
    */
-  range() {
-    const [steps, ...curves] = this.columns;
-    const from = steps.length > 40 ? Math.floor(steps.length / 10) : 0;
+  range(plot) {
+    const [steps, ...curves] = plot.data;
+    const { min, max } = plot.scales.x;
+    const whole = !(min > steps[0] || max < steps.at(-1));
+    const from = whole && steps.length > 40 ? steps.at(-1) / 10 : (min ?? 0);
     let [low, high] = [Infinity, -Infinity];
     for (const curve of curves) {
-      for (let k = from; k < curve.length; k++) {
-        if (curve[k] === null) continue;
+      for (let k = 0; k < curve.length; k++) {
+        if (curve[k] == null || steps[k] < from || (!whole && steps[k] > max)) continue;
         low = Math.min(low, curve[k]);
         high = Math.max(high, curve[k]);
       }
@@ -85,57 +114,70 @@ class Curve {
     return [low - margin, high + margin];
   }
 
-  forget() {
-    this.offset = 0;
-    this.columns = [[], ...this.header.series.map(() => [])];
+  /** A line where somebody changed something. */
+  mark(plot) {
+    const { ctx, bbox } = plot;
+    ctx.save();
+    ctx.strokeStyle = ctx.fillStyle = themed(this.chart, "--accent");
+    ctx.setLineDash([4, 4]);
+    for (const [step] of this.feeds.flatMap((feed) => feed.events)) {
+      const x = plot.valToPos(step, "x", true);
+      if (x < bbox.left || x > bbox.left + bbox.width) continue;
+      ctx.beginPath();
+      ctx.moveTo(x, bbox.top);
+      ctx.lineTo(x, bbox.top + bbox.height);
+      ctx.stroke();
+    }
+    ctx.restore();
   }
 
-  connect() {
-    const names = ["step", ...this.header.series.map(({ name }) => name)];
-    const url = new URL(`/api/run/${encodeURIComponent(this.header.run)}`, location.href);
-    url.protocol = url.protocol.replace("http", "ws");
-    url.searchParams.set("columns", names.join(","));
-    url.searchParams.set("since", this.offset);
-    const socket = (this.socket = new WebSocket(url));
-    socket.onmessage = ({ data }) => {
-      this.pause = 250;
-      this.receive(JSON.parse(data));
-    };
-    socket.onclose = ({ code }) => {
-      if (this.closed || socket !== this.socket || code === 1000) return;
-      this.tell("Connecting again\u2026");
-      this.timer = setTimeout(() => this.connect(), this.pause);
-      this.pause = Math.min(2 * this.pause, LONGEST_PAUSE);
-    };
-  }
-
-  receive({ fresh, rows, offset, state }) {
-    if (fresh) this.forget();
-    this.offset = offset;
-    for (const row of rows) row.forEach((value, k) => this.columns[k].push(value));
-    this.draw();
-    const waits = !this.columns[0].length && ["queued", "running"].includes(state);
-    this.tell(waits ? "Waiting for the first point\u2026" : "");
+  /** Who draws a range on the chart sees all points in it. */
+  look() {
+    const { min, max } = this.plot?.scales.x ?? {};
+    const steps = this.plot?.data[0] ?? [];
+    if (min == null || !steps.length) return;
+    const whole = min <= steps[0] && max >= steps.at(-1);
+    if (whole && !this.near) return;
+    this.near = !whole;
+    for (const feed of this.feeds) whole ? feed.look(null) : feed.look(Math.floor(min), Math.ceil(max));
   }
 
   draw() {
     if (document.hidden || !this.plot) return;
-    this.plot.setData(this.columns);
-    // the legend tells the newest values unless somebody points at others
-    if (this.plot.cursor.idx == null) this.plot.setLegend({ idxs: this.columns.map(newest) });
+    const began = performance.now();
+    for (const plot of [this.plot, ...this.low]) {
+      const tables = this.feeds.flatMap((feed) => plot.names.map((name) => feed.column(name)));
+      plot.setData(uPlot.join(tables), !this.near);
+      if (this.near) plot.redraw();
+      // the legend tells the newest values unless somebody points at others
+      if (plot.cursor.idx == null) plot.setLegend({ idxs: plot.data.map(newest) });
+    }
+    this.heat();
+    this.chart.dataset.drawn = (performance.now() - began).toFixed(1); // ms
+    this.tell();
   }
 
-  tell(text) {
-    this.note.textContent = text;
+  heat() {
+    if (this.plot) this.strip.draw(this.header.strip ? this.feeds[0].coordinates : [], this.plot);
+  }
+
+  tell() {
+    const waits = this.feeds.some((feed) => feed.empty && ["queued", "running"].includes(feed.state));
+    const changes = this.feeds.flatMap((feed) => feed.events.map(([, words]) => words));
+    if (this.feeds.some((feed) => feed.lost)) this.note.textContent = "Connecting again\u2026";
+    else this.note.textContent = waits ? "Waiting for the first point\u2026" : changes.join(" \u00b7 ");
+  }
+
+  close_plots() {
+    for (const plot of [this.plot, ...(this.low ?? [])]) plot?.destroy();
   }
 
   close() {
-    this.closed = true;
-    clearTimeout(this.timer);
-    this.socket?.close();
+    this.zoomed.cancel();
+    for (const feed of this.feeds) feed.close();
     this.observer.disconnect();
     document.removeEventListener("visibilitychange", this.awake);
-    this.plot?.destroy();
+    this.close_plots();
   }
 }
 
