@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
@@ -127,6 +128,8 @@ async def follow(socket: WebSocket) -> None:
 
         group.start_soon(end_with, hear)
         group.start_soon(end_with, tell)
+    with contextlib.suppress(WebSocketDisconnect, RuntimeError):  # the browser was first
+        await socket.close()
 
 
 async def sheet(request: Request) -> Response:

@@ -32,6 +32,7 @@ ENDLESS = 100_000  # epochs
 def home(tmp_path, monkeypatch):
     """Runs live in a folder of their own; training here leaves this process as it was."""
     monkeypatch.setattr("explorer.runs.RUNS", tmp_path)
+    monkeypatch.setenv("LATENT_RUNS", str(tmp_path))  # for trainers that are started
     monkeypatch.setattr(loop, "_yield_to_others", lambda config: torch.set_num_threads(1))
     threads = torch.get_num_threads()
     yield tmp_path
