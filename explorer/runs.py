@@ -41,6 +41,7 @@ SHEETS = ("samples", "manifold")
 DIED = "The trainer ended without a word."
 KEPT = "Its last checkpoint is kept; it can be resumed."
 ENDS = ("stopped", "paused")  # as somebody may ask a trainer to end
+LEAVES = "deleted"  # what is asked before everything goes
 
 
 @dataclass(frozen=True)
@@ -148,10 +149,17 @@ class Run:
 
     def asked_end(self) -> str:
         """One of ENDS: how somebody asked the trainer to end."""
+        said = self._asked()
+        return said if said in ENDS else ENDS[0]
+
+    def leaving(self) -> bool:
+        """Whether somebody is deleting it: it has ended, and is about to be gone."""
+        return self._asked() == LEAVES
+
+    def _asked(self) -> str:
         with contextlib.suppress(OSError):
-            said = (self.folder / "stop").read_text(encoding="utf-8")
-            return said if said in ENDS else ENDS[0]
-        return ENDS[0]
+            return (self.folder / "stop").read_text(encoding="utf-8")
+        return ""
 
     # what a launcher and a watcher do
 
@@ -172,7 +180,7 @@ class Run:
         return trainer
 
     def stop(self, how: str = ENDS[0]) -> None:
-        """Asks the trainer to end at its next step with a checkpoint; ``how`` is one of ENDS."""
+        """Asks the trainer to end at its next step with a checkpoint; ``how``: ENDS or LEAVES."""
         with contextlib.suppress(FileNotFoundError):  # it has been deleted
             replace_whole(self.folder / "stop", how.encode())
 
@@ -254,7 +262,7 @@ class Run:
 
     def delete(self) -> None:
         """Removes the folder and every picture in it; a living trainer is ended first."""
-        self.stop()
+        self.stop(LEAVES)
         self._end()
         for _ in range(30):
             try:

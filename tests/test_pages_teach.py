@@ -11,7 +11,7 @@ from test_teaching import png
 
 from explorer.errors import DataError
 from explorer.runs import Run
-from explorer.ui import cache
+from explorer.ui import cache, progress
 from train import loop
 from train.config import TrainConfig
 
@@ -289,3 +289,20 @@ def test_of_several_runs_each_can_be_looked_at(done, desk):
     assert at.radio(key="run").value == other.name
     at.radio(key="run").set_value("short").run()
     assert "Step 60 of 60" in said(at)
+
+
+def test_the_list_says_what_the_badge_says_however_late_a_run_ends(done, monkeypatch):
+    done.report("running", 30, of=60)
+    looked = progress.status
+
+    def ends_between_two_looks(run):
+        before = looked(run)
+        if before["state"] == "running":
+            done.report("stopped", 30, of=60)
+        return before
+
+    monkeypatch.setattr(progress, "status", ends_between_two_looks)
+    with done.hold():
+        at = page("runs")
+    assert "Stopped" in said(at)
+    assert "stopped at 50%" in at.radio(key="run").captions[0]

@@ -271,6 +271,6 @@ def test_runs_are_listed_with_the_private_ones_that_one_knows(tmp_path, monkeypa
     assert set(progress.visible([mine.name, "gone", public.name])) == {public, mine}
     assert theirs not in progress.visible([mine.name])
     assert progress.titled(public).startswith("Open, ")
-    assert "private" in progress.stand(mine)
+    assert "private" in progress.stand(mine, progress.status(mine))
     (public.folder / "status.json").write_text("{")
-    assert "cannot be read" in progress.stand(public)
+    assert "cannot be read" in progress.stand(public, progress.status(public))

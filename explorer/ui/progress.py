@@ -75,11 +75,6 @@ def status(run: Run) -> dict[str, Any]:
         return dict(state="unreadable", step=0, pid=None, error=str(error))
 
 
-def state(run: Run) -> str:
-    """One of STATES."""
-    return status(run)["state"]
-
-
 def titled(run: Run) -> str:
     """What a run is called in the list; stays the same for as long as it lives."""
     try:
@@ -92,9 +87,8 @@ def titled(run: Run) -> str:
     return f"{title}, {time.strftime('%d %b %H:%M:%S', time.localtime(run.begun()))}"
 
 
-def stand(run: Run) -> str:
-    """Under its name in the list: a sign and words for how it stands."""
-    now = status(run)
+def stand(run: Run, now: Mapping[str, Any]) -> str:
+    """Under its name in the list: a sign and words for how it stands ``now``."""
     ended = now.get("of") and now["state"] not in ("done", *STOPPABLE)
     share = f" at {now['step'] / now['of']:.0%}" if ended else ""
     shown = STATES[now["state"]]

@@ -65,8 +65,8 @@ def test_small_digits_are_trained_watched_left_found_again_stopped_and_played_wi
     other.context.close()
 
     tab.get_by_role("button", name="Stop").click()
-    expect(tab.get_by_text("■ stopped")).to_be_visible(timeout=STARTS)
-    expect(tab.get_by_role("button", name="Go on")).to_be_visible()
+    expect(tab.get_by_role("button", name="Go on")).to_be_visible(timeout=STARTS)
+    expect(tab.get_by_text(re.compile(r"stopped at \d+%"))).to_be_visible()  # in the list
 
     tab.get_by_role("button", name="Open in Play").click()
     tab.wait_for_url(re.compile(r"/(\?|$)"))

@@ -22,21 +22,24 @@ ENDINGS = (("Pause", "paused", ":material/pause:"), ("Stop", "stopped", ":materi
 def show_page() -> None:
     picture, controls = st.columns([3, 2], gap="large")
     with controls:
-        run = choose()
+        run, state = choose()
     if run is None:
         with picture:
             st.info("No run yet. Start one on the Train page: a minute is enough for a first one.")
             if st.button("Train a model", type="primary", icon=":material/model_training:"):
                 st.switch_page("tools/train.py")
         return
-    state = progress.state(run)
     # only what moves is drawn again, and nothing polls once nothing moves
-    part = st.fragment(told, run_every=1.0 if state in STOPPABLE else None)
+    moves = state in STOPPABLE or run.leaving()
+    part = st.fragment(told, run_every=1.0 if moves else None)
     part(run, state, picture, controls)
 
 
-def choose() -> Run | None:
-    """The run of the list that is looked at; one whose name is in the address joins the list."""
+def choose() -> tuple[Run | None, str]:
+    """The run of the list that is looked at, and the state that the list tells of it.
+
+    One whose name is in the address joins the list.
+    """
     bench, wanted = workbench(), st.query_params.get("run")
     if wanted and wanted not in bench.runs:
         try:
@@ -47,28 +50,29 @@ def choose() -> Run | None:
         st.session_state["run"] = st.session_state.pop("runs/next")
     runs = {run.name: run for run in progress.visible(bench.runs)}
     if not runs:
-        return None
+        return None, ""
     if st.session_state.get("run") not in runs:
         st.session_state["run"] = wanted if wanted in runs else next(iter(runs))
     titles = {name: progress.titled(run) for name, run in runs.items()}
+    stands = {name: progress.status(run) for name, run in runs.items()}
     with st.container(height=LIST if len(runs) > FEW else "content", border=False):
         name = st.radio(
             "Run",
             list(runs),
             format_func=lambda key: titles[str(key)],
-            captions=[progress.stand(run) for run in runs.values()],
+            captions=[progress.stand(run, stands[name]) for name, run in runs.items()],
             key="run",
             **remembered(),
         )
     st.query_params["run"] = str(name)
-    return runs[str(name)]
+    return runs[str(name)], stands[str(name)]["state"]
 
 
 def told(run: Run, state: str, picture: DeltaGenerator, controls: DeltaGenerator) -> None:
     """Everything of one run, drawn again and again while its trainer lives."""
     status = progress.status(run)
     if status["state"] != state:
-        st.rerun()  # so that the list says so, and the polling stops
+        st.rerun()  # so that the list says so, too, and the polling stops
     try:
         with controls:
             stand(run, status)

@@ -9,8 +9,9 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from explorer.errors import ExplorerError
+from explorer.line import waiting
 from explorer.models import FAMILIES
-from explorer.runs import STOPPABLE, Run
+from explorer.runs import Run
 from explorer.ui import cache, collection, material, progress, show, sources
 from explorer.ui.forms import form
 from explorer.ui.sources import OWN, PRESETS, QUICK, Source
@@ -111,8 +112,9 @@ def offer(config: TrainConfig, source: Source, files: list[UploadedFile]) -> Non
     )
     if st.button("Train", type="primary", icon=":material/play_arrow:", width="stretch"):
         start(config, files)
-    if any(progress.state(run) in STOPPABLE for run in progress.visible(workbench().runs)):
-        st.caption("Another run is going on this machine; together they take longer.")
+    if before := len(waiting()):
+        whom = "another run" if before == 1 else f"{before} other runs"
+        st.caption(f"It will wait for {whom} to end: this machine trains one after the other.")
 
 
 def start(config: TrainConfig, files: list[UploadedFile]) -> None:
