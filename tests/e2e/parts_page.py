@@ -47,7 +47,7 @@ def brush() -> object:
 
 
 def curve() -> object:
-    return parts.curve("part", "a-run", [parts.Series("elbo", "Evidence bound")])
+    return parts.curve("part", {"a-run": "A run"}, [parts.Series("elbo", "Evidence bound")])
 
 
 def plain(value: object) -> object:
