@@ -6,7 +6,7 @@ else
 BIN := .venv/bin
 endif
 
-.PHONY: run test lint train fuzz pretrained bench-live clean
+.PHONY: run test lint train fuzz pretrained bench-live bench-train clean
 .DEFAULT_GOAL := run
 
 .venv/made:
@@ -47,6 +47,10 @@ fuzz: .venv/tests
 # how fast a picture follows a hand; wants a quiet machine
 bench-live: .venv/tests
 	$(BIN)/python -m tests.benchmarks.live
+
+# how fast the training loop is, beside the loops most people have; the same
+bench-train: .venv/tests
+	$(BIN)/python -m tests.benchmarks.train
 
 clean:
 	rm -rf .venv

@@ -45,7 +45,7 @@ def gaussian(h: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _norm(channels: int) -> nn.Sequential:
-    return nn.Sequential(nn.GroupNorm(8, channels), nn.SiLU(inplace=True))
+    return nn.Sequential(nn.GroupNorm(8, channels), nn.SiLU())
 
 
 class Residual(nn.Module):

@@ -51,13 +51,13 @@ def batch(
 ) -> tuple[Tensor, Tensor | None]:
     """``x: (B, C, H, W)`` float32 in [0, 1] as the config wants it seen, and its labels."""
     pick = indices(len(split.x), config, step)
-    x = split.x[pick].to(device)
+    x = split.x.index_select(0, pick).to(device)
     y = None if split.y is None else split.y[pick].to(device)
     x = x.float().div_(255)
     if config.augment != "none":
         x = augmented(x, photo=config.augment == "photo")
     if config.binarise == "dynamic":
-        x = torch.bernoulli(x)
+        x = binarised(x)
     if x.shape[1] > 1:
         x = x.contiguous(memory_format=torch.channels_last)
     return x, y
@@ -73,6 +73,11 @@ def seen(
         with seeded(part.start or 0):
             x = torch.bernoulli(x)
     return x, y
+
+
+def binarised(x: Tensor) -> Tensor:
+    """Ones with the chances ``x``, like ``torch.bernoulli``, which takes five times as long."""
+    return torch.rand_like(x).lt_(x)
 
 
 def augmented(x: Tensor, photo: bool) -> Tensor:

@@ -105,11 +105,7 @@ def _loop(run: Run, trainer: Trainer, quiet: bool) -> str:
         if run.stop_requested():
             checkpoints.save(run, trainer)
             return run.asked_end()
-        x, y = batches.batch(trainer.data.train, config, trainer.step, trainer.device)
-        lr = _schedule(trainer)
-        trainer.means.add(update(trainer, x, y))
-        follow(trainer)
-        trainer.step += 1
+        lr = advance(trainer)
 
         step, last = trainer.step, trainer.step == trainer.total
         if step % config.log_every == 0 or step == 1 or last:
@@ -119,6 +115,16 @@ def _loop(run: Run, trainer: Trainer, quiet: bool) -> str:
         if step % config.checkpoint_every == 0 or step == config.log_every or last:
             checkpoints.save(run, trainer)
     return "done"
+
+
+def advance(trainer: Trainer) -> float:
+    """One step on the next batch; returns its learning rate. Nothing in it waits for a value."""
+    x, y = batches.batch(trainer.data.train, trainer.config, trainer.step, trainer.device)
+    lr = _schedule(trainer)
+    trainer.means.add(update(trainer, x, y))
+    follow(trainer)
+    trainer.step += 1
+    return lr
 
 
 def update(trainer: Trainer, x: Tensor, y: Tensor | None) -> dict[str, Tensor]:
@@ -152,6 +158,5 @@ def follow(trainer: Trainer) -> None:
     if trainer.config.ema:
         # a young average follows fast, or the first checkpoint would show the untrained model
         decay = min(trainer.config.ema, (1 + trainer.step) / (10 + trainer.step))
-        pairs = zip(trainer.average.parameters(), trainer.model.parameters(), strict=True)
-        for average, weight in pairs:
-            average.lerp_(weight, 1 - decay)
+        pair = list(trainer.average.parameters()), list(trainer.model.parameters())
+        torch.ops.aten._foreach_lerp_.Scalar(*pair, 1 - decay)
