@@ -14,13 +14,14 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from . import masked
+from . import masked, quadrants
 from .cards import (
     ATLAS,
     CARD,
     LARGEST_CARD,
     LARGEST_FILE,
     MASKED,
+    QUADRANTS,
     WEIGHTS,
     Card,
     filled,
@@ -86,6 +87,7 @@ def load(folder: Path, device: str | torch.device = "cpu") -> tuple[LatentModel,
         raise BundleError(f"{card.name}: the weights do not fit the card. {first}") from None
     model.to(device).eval().requires_grad_(False)
     masked.load(folder, model, card)
+    quadrants.load(folder, model, card)
     return model, card
 
 
@@ -96,7 +98,9 @@ def unpack(archive: IO[bytes], into: Path) -> Path:
     path escapes, no link is followed and nothing else is written. A decoder is left behind: it is
     a program for another reader, and what it does the weights can do.
     """
-    wanted = {CARD: LARGEST_CARD} | dict.fromkeys((WEIGHTS, ATLAS, MASKED), LARGEST_FILE)
+    wanted = {CARD: LARGEST_CARD} | dict.fromkeys(
+        (WEIGHTS, ATLAS, MASKED, QUADRANTS), LARGEST_FILE
+    )
     try:
         with zipfile.ZipFile(archive) as zipped:
             cards = [i for i in zipped.infolist() if PurePosixPath(i.filename).name == CARD]

@@ -4,6 +4,7 @@ card.json            what it is, how good, where from; a hash of every other fil
 weights.safetensors  the parameters, in half precision where no headline number minds
 atlas.safetensors    known latents and what is known of them (see atlas.py); optional
 masked.safetensors   what reads pictures with holes (see masked.py); optional
+quadrants.safetensors  what completes from quadrants (see quadrants.py); optional
 decoder.onnx         how to draw without torch, from the same weights (see decoder.py); optional
 """
 
@@ -31,6 +32,7 @@ from .spec import DataSpec
 FORMAT = 1
 CARD, WEIGHTS, ATLAS = "card.json", "weights.safetensors", "atlas.safetensors"
 DECODER, MASKED = "decoder.onnx", "masked.safetensors"
+QUADRANTS = "quadrants.safetensors"
 LARGEST_FILE = 512 << 20  # bytes; nothing of ours comes near it
 LARGEST_CARD = 1 << 20
 
@@ -129,7 +131,7 @@ def replace_whole(path: Path, content: bytes) -> None:
 
 def write_card(folder: Path, card: Card) -> Card:
     """The card with its files' hashes, written last and whole: with a card, it is complete."""
-    found = [folder / name for name in (ATLAS, DECODER, MASKED, WEIGHTS)]
+    found = [folder / name for name in (ATLAS, DECODER, MASKED, QUADRANTS, WEIGHTS)]
     files = {p.name: sha256(p) for p in found if p.exists()}
     card = dataclasses.replace(card, files=files)
     replace_whole(folder / CARD, (json.dumps(asdict(card), indent=1) + "\n").encode())

@@ -272,10 +272,12 @@ def enlarge(pixels: Pixels, side: int, pixelated: bool) -> Pixels:
 
 
 def framed(pixels: Pixels, box: Box) -> Pixels:
-    """``(H, W, 3)``: ``pixels: (H, W, C)`` with the outline of ``box`` on them, as far as it is
-    inside."""
+    """``(H, W, 3)``: ``pixels: (H, W, C)`` with the outline of ``box``; what of it lies outside is
+    drawn on the edge."""
     image = _picture(pixels).convert("RGB")
-    ImageDraw.Draw(image).rectangle(box, outline=OUTLINE, width=max(2, image.height // 140))
+    far = (image.width - 1, image.height - 1) * 2
+    inside = [min(max(0.0, place), last) for place, last in zip(box, far, strict=True)]
+    ImageDraw.Draw(image).rectangle(inside, outline=OUTLINE, width=max(2, image.height // 140))
     return np.asarray(image)
 
 

@@ -27,11 +27,11 @@ def toy(folder, spec, latent=4, family="vae"):
     torch.manual_seed(0)
     likelihood = "bernoulli" if spec.channels == 1 else "learned_gaussian"
     sizes = latent if isinstance(latent, dict) else {"latent": latent}
-    latent = sum(sizes.values())
     config = {**sizes, "hidden": 16, "likelihood": likelihood}
     card = Card(folder.name, family, config, spec, title=folder.name.title())
     model = bundle.build(card)
     bundle.save(folder, model.state_dict(), card)
+    latent = model.latent_size
     z = some_atlas(60, latent).latents
     unit = np.eye(latent, dtype=np.float32)
     if spec.classes:

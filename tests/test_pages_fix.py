@@ -10,10 +10,10 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 from test_app import MAIN, SPECS, desk, toy  # noqa: F401
 
-from explorer import images, ops
+from explorer import cards, images, ops, quadrants
 from explorer.inpainting import INPAINTERS
 from explorer.shelf import SHELF
-from explorer.ui import bring, cache, components, moves, photo
+from explorer.ui import bring, cache, components, moves, photo, show
 from explorer.ui.components import Rested
 
 RED, BLUE = (Image.new("RGB", (40, 40), colour) for colour in ("#d04030", "#3050c0"))
@@ -342,3 +342,34 @@ def test_a_photograph_keeps_its_pixels_unless_one_wants_the_models(opened, parts
 def test_the_current_picture_is_no_photograph(opened, parts):
     at = quiet(opened("attributes", "colour"))
     assert not any("kept sharp" in m.value for m in at.markdown)
+
+
+# --- from quadrants -------------------------------------------------------------------------
+
+
+def test_a_model_with_quadrants_completes_the_picture_in_hand_in_several_ways(
+    opened, parts, monkeypatch
+):
+    strips = []
+    monkeypatch.setattr(show, "strip", lambda pixels, *a, **k: strips.append(pixels))
+    opened("inpaint", "grey")
+    folder = SHELF["toy"].folder
+    card = cards.read_card(folder)
+    quadrants.save(folder, quadrants.Quadrants(card.data, 16), card)
+    at = AppTest.from_file(str(MAIN), default_timeout=60).run()
+    at = quiet(at.switch_page("tools/inpaint.py").run())
+    (given, guess, whole), drawn = strips[-2], strips[-1]
+    assert (given[4:, :4] == whole[4:, :4]).all()
+    assert (given[:4] == 128).all()
+    assert (guess[4:, :4] == whole[4:, :4]).all()
+    assert (drawn[:, 4:, :4] == whole[4:, :4]).all()
+    assert (drawn[0] != drawn[1]).any()
+    quiet(at.button(key="quadrants/again").click().run())
+    assert (strips[-1] != drawn).any()
+    quiet(at.get_by_key("quadrants/given").set_value(3).run())
+    assert (strips[-1][:, :4] == whole[:4]).all()
+
+
+def test_a_model_without_them_says_nothing_of_them(opened, parts):
+    at = quiet(opened("inpaint", "grey"))
+    assert not [b for b in at.button if b.key == "quadrants/again"]

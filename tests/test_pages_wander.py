@@ -13,7 +13,7 @@ import torch
 from streamlit.testing.v1 import AppTest
 from test_app import SPECS, toy
 
-from explorer import atlas, bundle, cards, diagnostics, shelf
+from explorer import atlas, bundle, cards, diagnostics, images, shelf
 from explorer.runs import Run
 from explorer.ui import cache, components, opening, wander
 from explorer.ui.components import Rested
@@ -186,6 +186,23 @@ def test_what_draws_pixel_by_pixel_does_so_when_asked(desk):
     assert set(np.unique(rows[-1])) == {0, 255}
     assert (rows[-1] != rows[-1][0]).any()  # one place, several drawings
     assert (list(cache.film(opened, z, 0, 6))[-1] == rows[-1]).all()
+
+
+def test_what_paints_in_steps_shows_its_canvas_after_each(desk, monkeypatch):
+    films = {}
+    monkeypatch.setattr(
+        components, "film", lambda key, frames, **more: films.update({key: frames})
+    )
+    toy(desk / "toy", SPECS["grey"], family="draw")
+    at = page("play")
+    frames, opened = films["play/painting"], bench(at).opened
+    assert len(frames) == 11
+    picture = cache.drawn(opened, bench(at).z[None])[0]
+    inside = frames[-1].reshape(8, -1, 8, frames.shape[2] // 8, 3)[:, 2:-2, :, 2:-2]
+    shown = np.median(inside, axis=(1, 3))  # but for the frame of the window
+    assert np.abs(shown - picture).max() <= 1
+    assert (frames[1:] == images.OUTLINE).all(-1).any((1, 2)).all()
+    assert not (frames[0] == images.OUTLINE).all(-1).any()
 
 
 @pytest.mark.parametrize("family", ["vade", "flow"])

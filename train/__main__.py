@@ -93,6 +93,10 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("bundle", metavar="BUNDLE", type=Path, help="its folder")
     made.add_argument("--steps", type=int, default=20_000, help="of training (default 20000)")
 
+    made = verb(quadrants, "train what completes pictures from quadrants, beside a bundle's model")
+    made.add_argument("bundle", metavar="BUNDLE", type=Path, help="its folder")
+    made.add_argument("--epochs", type=int, default=20, help="of training (default 20)")
+
     verb(eyes, "fit what finds the eyes of faces in photographs")
 
     made = verb(sheet, "draw pictures that nobody selected")
@@ -272,6 +276,17 @@ def masks(args: argparse.Namespace) -> int:
     from .masks import fit
 
     print(f"{fit(args.bundle, args.steps):.1f} nats more than the prior's, held out")
+    return 0
+
+
+def quadrants(args: argparse.Namespace) -> int:
+    """Trains a structured CVAE and a plain network on the rest of a picture given one, two or
+    three quadrants, writes them beside a bundle's weights, and measures them: evaluate repeats
+    the numbers on the card."""
+    from .evaluate import tell
+    from .quadrants import fit
+
+    tell(fit(args.bundle, args.epochs))
     return 0
 
 

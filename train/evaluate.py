@@ -6,12 +6,13 @@ import contextlib
 import dataclasses
 import math
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from explorer import atlas, bundle, cards, diagnostics
+from explorer import atlas, bundle, cards, diagnostics, quadrants
 from explorer.attributes import described
 from explorer.cards import Card, Metric
 from explorer.distributions import centre, draw, rate, rate_per_coordinate
@@ -27,6 +28,7 @@ from .data import Dataset, Split, load
 from .directions import sides
 from .flips import flips
 from .particulars import particulars
+from .quadrants import measured
 
 LOOK = 512  # held-out pictures in a quick look
 ELBO_SAMPLES = 32
@@ -71,10 +73,18 @@ def evaluate(folder: Path, k: int = 5000, n: int | None = None) -> Card:
     if config.dataset == "faces":
         metrics += appearance(model, known, data)
         metrics += flips(model, known, data) if known is not None else []
+    completing = quadrants.beside(model)
+    if completing is not None:
+        metrics += measured(completing, data, config)
+    tell(metrics)
+    return cards.write_card(folder, dataclasses.replace(card, metrics=tuple(metrics)))
+
+
+def tell(metrics: Sequence[Metric]) -> None:
+    """Prints a table of them."""
     for metric in metrics:
         error = f" ± {metric.error:.2f}" if metric.error is not None else ""
         print(f"{metric.name:22} {metric.value:10.4g}{error} {metric.unit:8} {metric.protocol}")
-    return cards.write_card(folder, dataclasses.replace(card, metrics=tuple(metrics)))
 
 
 def compare(folder: Path, other: Path, k: int = 1000, n: int = 2000) -> Card:

@@ -90,9 +90,9 @@ def film(opened: Opened, z: Array, seed: int, n: int) -> Iterator[Pixels]:
         yield images.to_pixels(x.cpu())
 
 
-def painted(opened: Opened, z: Array, side: int = 280) -> Pixels:
+def painted(opened: Opened, z: Array, side: int = 280) -> tuple[Pixels, bool]:
     """``(T + 1, H, W, C)``, large: the canvas at first and after each step of ``z: (D,)``, of a
-    model that paints in steps; where it looks through a window, with that window's frame."""
+    model that paints in steps; and whether it does so through a window, whose frame is on them."""
     import torch
 
     from explorer.inference import picture
@@ -107,10 +107,27 @@ def painted(opened: Opened, z: Array, side: int = 280) -> Pixels:
         windows = torch.stack(model.windows(at)).cpu().numpy() if model.windowed else None
     large = images.enlarge(frames, side, frames.shape[1] <= 32)
     if windows is None:
-        return large
+        return large, False
     boxes = (windows + np.array([0, 0, 1, 1])) * (large.shape[1] / frames.shape[1])
     outlined = [images.framed(f, tuple(b)) for f, b in zip(large[1:], boxes, strict=True)]
-    return np.stack([np.broadcast_to(large[0], outlined[0].shape), *outlined])
+    return np.stack([np.broadcast_to(large[0], outlined[0].shape), *outlined]), True
+
+
+def completed(opened: Opened, x: Array, given: int, n: int, seed: int) -> tuple[Pixels, Pixels]:
+    """What is given of ``x: (1, C, H, W)``, the plain network's completion of it and ``x``,
+    ``(3, H, W, C)``; and ``n`` drawn ones. Not cached: they may be private."""
+    import torch
+
+    from explorer.quadrants import beside, completions, known
+    from explorer.rng import seeded
+
+    net, seen = beside(opened.model), torch.from_numpy(x).to(opened.device)
+    assert net is not None
+    with seeded(seed):
+        plain, drawn = completions(net, seen, given, n)
+    there = known(torch.tensor([given], device=seen.device), *x.shape[-2:])
+    shown = torch.stack([torch.where(there, seen, 0.5)[0], plain, seen[0]])
+    return images.to_pixels(shown.cpu()), images.to_pixels(drawn.cpu())
 
 
 def at_home(opened: Opened) -> Array:

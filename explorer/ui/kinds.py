@@ -9,8 +9,9 @@ import streamlit as st
 
 from explorer.atlas import Atlas
 from explorer.ops import Array
+from explorer.shelf import Opened
 from explorer.ui import cache, components, show, wander
-from explorer.ui.state import Workbench
+from explorer.ui.state import Workbench, remembered
 
 
 def classes(bench: Workbench) -> None:
@@ -86,8 +87,7 @@ def strokes(bench: Workbench) -> None:
 def painting(bench: Workbench) -> None:
     """The canvas after every step, and the window through which each stroke was put there."""
     assert bench.z is not None
-    frames = cache.painted(bench.opened, bench.z)
-    windowed = bench.opened.card.config["attention"] == "window"
+    frames, windowed = cache.painted(bench.opened, bench.z)
     st.markdown("#### Painted step by step")
     st.caption(
         f"{len(frames) - 1} steps, each with a part of the latent of its own. "
@@ -101,3 +101,34 @@ def painting(bench: Workbench) -> None:
 
 
 PAINTING = 320  # pixels of it on the page
+
+
+WAYS = 6  # completions of a picture from its quadrants
+
+
+def quadrants(opened: Opened, x: Array) -> None:
+    """``x: (1, C, H, W)`` from some of its quadrants: a plain network's guess, and draws."""
+    from explorer.quadrants import GIVEN  # which needs torch, and the first page waits for none
+
+    st.markdown("#### From some of its quadrants")
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        given = st.segmented_control(
+            "Given", list(GIVEN), format_func=lambda k: GIVEN[k], default=1, required=True,
+            key="quadrants/given", **remembered(),
+        )  # fmt: skip
+        if st.button("Draw others", key="quadrants/again", icon=":material/casino:"):
+            st.session_state["quadrants/turn"] = st.session_state.get("quadrants/turn", 0) + 1
+    turn = st.session_state.get("quadrants/turn", 0)
+    shown, drawn = cache.completed(opened, x, given, WAYS, turn)
+    show.strip(shown, ["given", "one guess for all", "the picture"])
+    show.strip(drawn, [f"way {k + 1}" for k in range(WAYS)])
+    gained = next(
+        (m for m in opened.card.metrics if m.name == f"rest/gained, {given} given"), None
+    )
+    worth = f" On held-out pictures that is worth {gained.value:.1f} nats." if gained else ""
+    st.caption(
+        "A plain network has one guess for every hidden pixel, so that what could go several ways "
+        f"comes out blurred. A conditional VAE draws one way at a time.{worth}",
+        help="Structured prediction: p(hidden | z, given), with p(z | given) as its prior (Sohn, "
+        "Lee & Yan 2015). The card has both log-likelihoods.",
+    )

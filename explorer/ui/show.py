@@ -76,6 +76,7 @@ BEGINNINGS = {
     "gap/": "gap of ",
     "rate/": "information in ",
     "cluster_accuracy/": "accuracy of ",
+    "rest/": "log p of the other quadrants: ",
 }
 
 

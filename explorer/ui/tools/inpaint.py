@@ -14,11 +14,12 @@ from streamlit.delta_generator import DeltaGenerator
 from torch import Tensor
 
 from explorer import images
+from explorer.cards import QUADRANTS
 from explorer.ensemble import ensemble
 from explorer.hole import Completions
 from explorer.inpainting import INPAINTERS, disagreement, feather, in_stretches, in_words
 from explorer.shelf import Opened
-from explorer.ui import bring, cache, components, show
+from explorer.ui import bring, cache, components, kinds, show
 from explorer.ui.state import remembered, workbench
 
 GUESSES = 6
@@ -174,7 +175,7 @@ def show_page() -> None:
     opened = workbench().opened
     stage, controls = st.columns([3, 2], gap="large")
     with controls:
-        x = torch.from_numpy(bring.one("inpaint", opened).x)
+        x = bring.one("inpaint", opened).x
         settings = ask(opened)
     with stage:
         data = opened.data
@@ -184,8 +185,10 @@ def show_page() -> None:
     if painted is None:
         st.info("Paint over what you would like to see guessed: half of it, a mouth, a corner.")
         get_ready(opened)
-        return
-    guess(opened, x, painted, settings)
+    else:
+        guess(opened, torch.from_numpy(x), painted, settings)
+    if QUADRANTS in opened.card.files:
+        kinds.quadrants(opened, x)
 
 
 show_page()
