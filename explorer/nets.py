@@ -5,18 +5,64 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
+
+ONEDNN = (
+    torch.backends.mkldnn.is_available() and torch.backends.cpu.get_cpu_capability() == "AVX512"
+)
+
+
+class Linear(nn.Linear):
+    """``nn.Linear``, whose products oneDNN computes while it is trained on a processor.
+
+    PyTorch asks MKL, which takes twice as long on processors with AVX-512 that Intel did not make
+    (`make bench-train`).
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        trained = self.weight.requires_grad and torch.is_grad_enabled()
+        single = input.dtype == self.weight.dtype == torch.float32
+        if ONEDNN and trained and single and input.ndim == 2 and input.device.type == "cpu":
+            return _Affine.apply(input, self.weight, self.bias)
+        return super().forward(input)
+
+
+class _Affine(torch.autograd.Function):
+    """``x: (B, n), w: (m, n), b: (m,) -> (B, m)``, as ``F.linear``; differentiable once."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, w: Tensor, b: Tensor | None) -> Tensor:
+        ctx.save_for_backward(x, w)
+        return product(x, w, b)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
+        x, w = ctx.saved_tensors
+        to_x, to_w, to_b = ctx.needs_input_grad
+        return (
+            product(g, w.T) if to_x else None,
+            product(g.T, x.T) if to_w else None,
+            g.sum(0) if to_b else None,
+        )
+
+
+def product(a: Tensor, b: Tensor, plus: Tensor | None = None) -> Tensor:
+    """``a @ b.T + plus`` of float32 matrices on a processor, by oneDNN; no gradient."""
+    return torch.ops.mkldnn._linear_pointwise(a, b, plus, "none", [], "")
 
 
 def mlp(*sizes: int) -> nn.Sequential:
     """``(..., sizes[0]) -> (..., sizes[-1])`` with ReLU between the linear layers."""
     layers: list[nn.Module] = []
     for a, b in pairwise(sizes[:-1]):
-        layers += [nn.Linear(a, b), nn.ReLU()]
-    return nn.Sequential(*layers, nn.Linear(sizes[-2], sizes[-1]))
+        layers += [Linear(a, b), nn.ReLU()]
+    return nn.Sequential(*layers, Linear(sizes[-2], sizes[-1]))
 
 
 class OverLeading(nn.Module):
@@ -88,7 +134,7 @@ def conv_encoder(shape: Sequence[int], width: int, out: int) -> nn.Sequential:
         d = channels_at(width, level)
         layers += [nn.Conv2d(c, d, 4, stride=2, padding=1), _norm(d)]
         c = d
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(c * (h >> n) * (w >> n), out))
+    return nn.Sequential(*layers, nn.Flatten(), Linear(c * (h >> n) * (w >> n), out))
 
 
 class _Double(nn.Module):
@@ -131,7 +177,7 @@ def conv_decoder(
     n = halvings(h, w)
     d = channels_at(width, n - 1)
     layers: list[nn.Module] = [
-        nn.Linear(latent, d * (h >> n) * (w >> n)),
+        Linear(latent, d * (h >> n) * (w >> n)),
         nn.Unflatten(-1, (d, h >> n, w >> n)),
     ]
     for level in range(n):

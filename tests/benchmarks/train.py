@@ -28,6 +28,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.data import Dataset as Items
 from torch.utils.flop_counter import FlopCounterMode
 
+from explorer import nets
 from explorer.distributions import diag_normal
 from explorer.likelihoods import LIKELIHOODS
 from explorer.models import FAMILIES
@@ -164,6 +165,9 @@ def begun(task: Task) -> tuple[Sampler, Tensor, torch.optim.Adam]:
     model: Any = assemble(task.config, data).model
     sampler = Sampler(model.encoder, model.decoder)
     sampler.to(memory_format=torch.contiguous_format)  # pyright: ignore[reportCallIssue]
+    for layer in sampler.modules():
+        if isinstance(layer, nets.Linear):
+            layer.__class__ = nn.Linear
     return sampler, data.train.x, torch.optim.Adam(sampler.parameters(), lr=task.config.lr)
 
 
@@ -254,12 +258,14 @@ def products(task: Task) -> Steps:
 
 @torch.no_grad()
 def _product(layer: nn.Linear | nn.Conv2d, x: Tensor, y: Tensor, inner: bool) -> None:
-    layer(x)
     if isinstance(layer, nn.Linear):
-        y.T @ x
+        best = nets.product if nets.ONEDNN else F.linear
+        best(x, layer.weight, layer.bias)
+        best(y.T, x.T)
         if inner:
-            y @ layer.weight
+            best(y, layer.weight.T)
     else:
+        layer(x)
         torch.ops.aten.convolution_backward(
             y, x, layer.weight, None, layer.stride, layer.padding, layer.dilation,
             False, [0, 0], layer.groups, [inner, True, False],
@@ -268,19 +274,21 @@ def _product(layer: nn.Linear | nn.Conv2d, x: Tensor, y: Tensor, inner: bool) ->
 
 def operations(task: Task) -> float:
     """Floating-point operations of one training step on one picture."""
-    trainer = assemble(task.config, task.pictures())
+    model, x, _ = begun(task)
+    few = x[: task.config.batch].float() / 255
     with FlopCounterMode(display=False) as counter:
-        loop.advance(trainer)
-    return counter.get_total_flops() / trainer.config.batch
+        loss_of(few, *model(few)).sum().backward()
+    return counter.get_total_flops() / len(few)
 
 
 def ceiling(seconds: float = 0.5) -> float:
-    """Operations a second of a product of two 1024 x 1024 matrices."""
+    """Operations a second of the product of two 1024 x 1024 matrices."""
     a, b = torch.randn(2, 1024, 1024)
-    a @ b
+    best = nets.product if nets.ONEDNN else F.linear
+    best(a, b)
     began, count = time.process_time(), 0
     while time.process_time() - began < seconds:
-        a @ b
+        best(a, b)
         count += 1
     return 2 * 1024**3 * count / (time.process_time() - began)
 
