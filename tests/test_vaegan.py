@@ -19,12 +19,12 @@ from train.config import TrainConfig, recipe
 from train.data import Split, spec
 from train.objectives import ELBO, VAEGAN
 from train.objectives.critic import Critic, _shifted, _with_a_hole, augmented
-from train.objectives.vaegan import LARGEST, LAZY, RAMP, _doubt, _likeness
+from train.objectives.vaegan import KEEN, LARGEST, LAZY, _doubt, _likeness
 from train.trainer import prepare
 
 SHAPE = (3, 16, 16)
 DATA = Split(torch.zeros(32, *SHAPE, dtype=torch.uint8))
-PAST = 10 * RAMP  # a step at which the critic has its full say
+PAST = 1000  # a step at which the critic is there
 CONV = dict(latent=4, net="conv", width=8, likelihood="learned_gaussian")
 
 
@@ -45,10 +45,13 @@ def critic():
     return Critic(SHAPE, 8).double()
 
 
-def learned(objective, model, x, step=PAST):
-    """The terms of the model's phase, the gradients it leaves, and both phases."""
+def learned(objective, model, x, step=PAST, knows=1.0):
+    """The terms of the model's phase beside a critic that knows so much, the gradients it leaves,
+    and both phases."""
     torch.manual_seed(4)
     phases = objective.phases(model, DATA)
+    for phase in phases[1:]:
+        phase.module.knows.fill_(knows)
     torch.manual_seed(3)
     terms = phases[0].loss(x, None, step)
     model.zero_grad()
@@ -146,14 +149,26 @@ def test_the_likeness_is_that_of_a_gaussian_in_every_level_with_its_best_sigma(c
     assert pull.item() == pytest.approx((pixels + slope).norm().item())
 
 
-def test_the_critics_say_grows_from_nothing(model, x):
-    said = [
-        learned(VAEGAN(after=10), model, x, step)[0].get("adversary")
-        for step in (9, 10, 10 + RAMP)
-    ]
-    assert said[0] is None
-    assert said[1] == 0
-    assert said[2] != 0
+def test_the_critic_has_as_much_say_as_it_knows(model, x):
+    assert "adversary" not in learned(VAEGAN(after=10), model, x, step=9)[0]
+    said = {
+        knows: learned(VAEGAN(), model, x, knows=knows)[0]["adversary"].item()
+        for knows in (-0.1, 0.0, 0.5, 1.0, 1.5)
+    }
+    assert said[1.0] != 0
+    assert said[0.5] == pytest.approx(said[1.0] / 2)
+    assert said[1.5] == pytest.approx(said[1.0])
+    assert said[-0.1] == said[0.0] == 0
+
+
+def test_what_the_critic_knows_is_half_of_what_it_tells_apart(model, x):
+    _, _, (_, second) = learned(VAEGAN(), model, x, knows=0.0)
+    told = [second.loss(x, None, PAST) for _ in range(400)]
+    apart = torch.stack([t["real"] - t["made"] for t in told]).detach() / 2
+    knows = torch.stack([t["knows"] for t in told])
+    assert knows[0].item() == pytest.approx(KEEN * apart[0].item())
+    assert abs((knows[-1] - apart[-200:].mean()).item()) < 3 * apart.std().item() * KEEN**0.5
+    assert torch.equal(second.module.state_dict()["knows"], second.module.knows)  # it is kept
 
 
 # -- the critic
@@ -230,7 +245,7 @@ def test_what_is_shifted_is_the_picture_itself():
 
 def test_a_hole_takes_at_most_a_quarter():
     torch.manual_seed(0)
-    share = (_with_a_hole(torch.ones(200, 1, 16, 16)) == 0).float().mean((1, 2, 3))
+    share = (_with_a_hole(torch.ones(200, 1, 16, 16)) == 0.5).float().mean((1, 2, 3))
     assert share.max() == 0.25
     assert share.min() < 0.15
 

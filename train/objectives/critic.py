@@ -21,6 +21,8 @@ class Critic(nn.Module):
     arXiv:1710.10196, section 3).
     """
 
+    knows: Tensor
+
     def __init__(self, shape: Sequence[int], width: int) -> None:
         super().__init__()
         c, h, w = shape
@@ -30,12 +32,16 @@ class Critic(nn.Module):
                 f"Pictures of {h} x {w} cannot be halved, as the critic does. Choose elbo."
             )
         sizes = [c, *(channels_at(width, level) for level in range(n))]
+        self.register_buffer("knows", torch.zeros(()))  # half the margin of late: 1 is all
         self.centred = Centred()
         self.levels = nn.ModuleList(
             nn.Sequential(nn.Conv2d(a, b, 4, stride=2, padding=1), nn.LeakyReLU(0.2))
             for a, b in pairwise(sizes)
         )
         self.verdict = nn.Linear((sizes[-1] + 1) * (h >> n) * (w >> n), 1)
+        for layer in self.modules():  # the usual start lets a picture fade from layer to layer
+            if isinstance(layer, nn.Conv2d | nn.Linear):
+                nn.init.kaiming_normal_(layer.weight, 0.2)
         self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
     def features(self, x: Tensor) -> list[Tensor]:
@@ -64,7 +70,7 @@ def augmented(x: Tensor) -> Tensor:
 
 def _recoloured(x: Tensor) -> Tensor:
     light, colour, contrast = torch.rand(3, len(x), 1, 1, 1, device=x.device, dtype=x.dtype)
-    x = x + light - 0.5
+    x = x + (light - 0.5) / 2
     grey = x.mean(1, keepdim=True)
     x = grey + 2 * colour * (x - grey)
     middle = x.mean((1, 2, 3), keepdim=True)
@@ -92,4 +98,4 @@ def _with_a_hole(x: Tensor) -> Tensor:
         ((rows >= top) & (rows < top + h // 2))[:, None, :, None]
         & ((columns >= left) & (columns < left + w // 2))[:, None, None, :]
     )  # fmt: skip
-    return x.masked_fill(inside, 0.0)
+    return x.masked_fill(inside, 0.5)

@@ -25,7 +25,7 @@ from .critic import Critic, augmented
 from .elbo import Multiplier
 from .phase import Phase, Terms
 
-RAMP = 500  # steps over which the critic's say grows from nothing
+KEEN = 0.02  # how fast the critic's say follows what it knows
 LAZY = 16  # steps from one penalty on the critic's gradient to the next
 PACE = 4.0  # of log beta: when the critic comes, the same nats are soon worth twice as much
 LARGEST = 1e4  # weight of the adversary, however small its gradient
@@ -39,8 +39,9 @@ class VAEGAN:
     and half draws from the prior (hinge loss, differentiable augmentation, gradient penalty R1
     of Mescheder et al. 2018, arXiv:1801.04406). It teaches the decoder alone: were its gradient
     to reach the encoder, people would come out as somebody more usual. Its weight is such that
-    where pictures meet critic its gradient is ``adversary`` times as large as that of the
-    reconstruction (after Esser et al. 2021, arXiv:2012.09841, there at the last layer).
+    where pictures meet critic its gradient is at most ``adversary`` times as large as that of the
+    reconstruction (after Esser et al. 2021, arXiv:2012.09841, there at the last layer), and less
+    the less the critic tells apart: of one that knows nothing only noise could be learned.
     """
 
     hold_rate: float = field(
@@ -65,7 +66,7 @@ class VAEGAN:
         default=0, metadata=dict(range=(0, 10**6), help="steps on the bound before a critic comes")
     )
     r1: float = field(
-        default=0.5, metadata=dict(range=(0.0, 1000.0), help="penalty on the critic's gradient")
+        default=0.03, metadata=dict(range=(0.0, 1000.0), help="penalty on the critic's gradient")
     )
     width: int = field(
         default=16,
@@ -96,8 +97,7 @@ class VAEGAN:
             drawn = picture(model.decode(_half_drawn(z.detach(), p), y))
             made = drawn.detach()
             likeness, pull = _likeness(critic, x, picture(seen), self.similarity)
-            weight = self.adversary * min(1.0, (step - self.after) / RAMP)
-            doubt = _doubt(critic, drawn, weight * pull)
+            doubt = _doubt(critic, drawn, self.adversary * critic.knows.clamp(0, 1) * pull)
             return terms | dict(
                 loss=terms["loss"] + likeness + doubt, likeness=likeness, adversary=doubt
             )
@@ -111,6 +111,8 @@ class VAEGAN:
                 real=on_real.mean(),
                 made=on_made.mean(),
             )
+            critic.knows.lerp_((terms["real"] - terms["made"]).detach() / 2, KEEN)
+            terms["knows"] = critic.knows.clone()
             if lazy:
                 (slope,) = torch.autograd.grad(on_real.sum(), real, create_graph=True)
                 penalty = slope.square().flatten(1).sum(1).mean()
