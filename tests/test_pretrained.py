@@ -24,12 +24,16 @@ SHIPPED = (
     "digits-2d",
     "digits-cvae",
     "digits-ladder",
+    "digits-vade",
     "faces",
     "fashion",
+    "flow-none",
     "iwae-1",
     "iwae-5",
     "pixel-awake",
     "pixel-collapsed",
+    "sprites-beta",
+    "sprites-tc",
 )
 COLLAPSED = ("pixel-collapsed",)  # on purpose: it draws one picture wherever one is
 MEGABYTES = {"faces": 16}
@@ -116,6 +120,12 @@ def test_headline_numbers_meet_what_the_project_promises():
     assert gained.value > 2 * gained.error
     assert value["cloud-ae"]["hole_share"] > 0.9
     assert value["cloud-vae"]["hole_share"] < 0.1
+    assert (
+        value["digits-vade"]["cluster_accuracy"]
+        > value["digits-vade"]["cluster_accuracy/gmm/pixels"]
+    )
+    assert value["sprites-tc"]["mig"] > value["sprites-beta"]["mig"]
+    assert value["sprites-tc"]["elbo"] > value["sprites-beta"]["elbo"]
     assert value["pixel-collapsed"]["rate"] < 0.05
     assert value["pixel-collapsed"]["active_units"] == 0
     assert value["pixel-awake"]["rate"] > 5.0
