@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from explorer.errors import RunError
+from explorer.models import FAMILIES
 from explorer.runs import SHEETS, Run
 
 from .config import TrainConfig
+from .objectives import OBJECTIVES
 
 FIXED = ("dataset", "data", "family", "model", "objective", "batch", "seed")  # weights fit these
 
@@ -25,7 +27,7 @@ def fork(run: Run, config: TrainConfig, begin: bool = False) -> Run:
     """
     old = TrainConfig.from_dict(run.config(), run.name)
     config = dataclasses.replace(config, parent={})
-    changes = ", ".join(differences(old.as_dict() | {"parent": {}}, config.as_dict()))
+    changes = ", ".join(differences(whole(old) | {"parent": {}}, whole(config)))
     if not changes:
         raise RunError("Nothing was changed, so the fork would be the same run again.")
     newest = None if begin or not fits(old, config) else run.checkpoint()
@@ -53,6 +55,14 @@ def fits(old: TrainConfig, new: TrainConfig) -> bool:
     return all(getattr(old, name) == getattr(new, name) for name in FIXED)
 
 
+def whole(config: TrainConfig) -> dict[str, Any]:
+    """All settings by name, those of the model and of the objective that were left out, too."""
+    model = FAMILIES[config.family].Config(**config.model)
+    terms: Any = OBJECTIVES[config.objective](**config.terms)
+    told = dict(model=dataclasses.asdict(model), terms=dataclasses.asdict(terms))
+    return config.as_dict() | told
+
+
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """What is different, such as ``["beta 1 → 0.5"]``."""
     found = []
@@ -67,7 +77,7 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 
 def _shown(value: Any) -> str:
     if value is None:
-        return "its default"
+        return "nothing"
     return f"{value:g}" if type(value) is float else str(value)
 
 

@@ -65,6 +65,10 @@ PAGES = (
         "What is being learned, and what has been.",
     ),
     Page(
+        "Teach", "Compare", "compare", ":material/compare:",
+        "Runs side by side: their curves, their numbers, the same pictures through both.",
+    ),
+    Page(
         "Model", "Card", "model", ":material/badge:",
         "What this model is, how good it is, and where to open another.",
     ),

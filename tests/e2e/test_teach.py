@@ -84,6 +84,71 @@ def test_small_digits_are_trained_watched_left_found_again_stopped_and_played_wi
     expect(tab.get_by_text("Small digits,")).to_have_count(0)
 
 
+def test_a_run_is_paused_resumed_forked_and_compared(visit):
+    tab = visit("train")
+    tab.get_by_text("Best", exact=True).click()
+    expect(tab.get_by_text("22,500 steps")).to_be_visible()
+    train(tab)
+    expect(sheet(tab)).to_be_visible(timeout=STARTS)
+    tab.get_by_role("button", name="Pause").click()
+    expect(tab.get_by_text(re.compile(r"paused at \d+%"))).to_be_visible(timeout=STARTS)
+    tab.get_by_role("button", name="Go on").click()
+    expect(tab.get_by_role("button", name="Pause")).to_be_visible(timeout=STARTS)
+    expect(tab.get_by_text(re.compile("pictures a second"))).to_be_visible(timeout=STARTS)
+
+    # a fork waits for its turn, and is trained once its parent is asked to stop
+    first = tab.url
+    tab.get_by_role("button", name="Fork").click()
+    tab.get_by_role("spinbutton", name="beta").fill("4")
+    tab.get_by_role("spinbutton", name="beta").press("Enter")
+    tab.get_by_role("button", name="Fork it").click()
+    expect(tab.get_by_text("Waits for Small digits to end")).to_be_visible(timeout=STARTS)
+    fork = tab.url
+    assert fork != first
+    tab.goto(first)
+    settled(tab)
+    tab.get_by_role("button", name="Stop").click()
+    expect(tab.get_by_text(re.compile(r"stopped at \d+%"))).to_be_visible(timeout=STARTS)
+    tab.goto(fork)
+    settled(tab)
+    expect(tab.get_by_text(re.compile("pictures a second"))).to_be_visible(timeout=STARTS)
+    # what was changed stands under the curve that it marks
+    expect(tab.get_by_text(re.compile("from step .*: beta 1 → 4"))).to_be_visible()
+    inked(tab)
+    tab.get_by_role("button", name="Stop").click()
+    expect(tab.get_by_role("button", name="Go on")).to_be_visible(timeout=STARTS)
+
+    tab.get_by_role("button", name="Compare").click()
+    tab.wait_for_url(re.compile("/compare"))
+    settled(tab)
+    inked(tab)
+    expect(tab.get_by_text("beside the first: beta 1 → 4")).to_be_visible()
+    expect(tab.get_by_role("img", name=re.compile("^Small digits"))).to_have_count(4)
+    tab.get_by_role("button", name="Measure the difference").click()
+    expect(tab.get_by_text("More than the first")).to_be_visible(timeout=STARTS)
+    wide = "document.querySelector('[data-testid=stMain]').scrollWidth"
+    tab.set_viewport_size({"width": 390, "height": 844})
+    assert tab.evaluate(wide) <= 390
+
+
+def test_a_collapsed_run_is_told_and_mended_by_one_click(visit):
+    tab = visit("train")
+    tab.get_by_text("All settings").click()
+    tab.get_by_role("spinbutton", name="beta").fill("30")
+    tab.get_by_role("spinbutton", name="beta").press("Enter")
+    settled(tab)
+    train(tab)
+    expect(tab.get_by_text("Posterior collapse")).to_be_visible(timeout=STARTS)
+    expect(tab.get_by_text(re.compile("carry 0.0. nats per held-out picture"))).to_be_visible()
+    before = tab.url
+    tab.get_by_role("button", name="Begin anew with a warm-up and free bits").click()
+    expect(tab.get_by_text(re.compile("beta 30 → 1")).first).to_be_visible(timeout=STARTS)
+    assert tab.url != before
+    expect(tab.get_by_text(re.compile("pictures a second"))).to_be_visible(timeout=STARTS)
+    tab.get_by_role("button", name="Stop").click()
+    expect(tab.get_by_role("button", name="Go on")).to_be_visible(timeout=STARTS)
+
+
 @pytest.fixture
 def pictures(tmp_path):
     """Files of a red or blue patch each."""

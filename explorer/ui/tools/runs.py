@@ -130,10 +130,21 @@ def act(run: Run, status: dict[str, Any]) -> None:
             st.rerun()
         if newest is not None and state != "unreadable":
             forking.popover(run)
+            if st.button("Compare", icon=":material/compare:", help="Beside other runs."):
+                comparison(run)
         with st.popover("Delete", icon=":material/delete:"):
             st.write("The model, its curves and its pictures go for good.")
             if st.button("Delete it", type="primary", key=f"runs/delete/{run.name}"):
                 delete(run)
+
+
+def comparison(run: Run) -> None:
+    """Shows the run beside that which it was forked from, or the newest other one."""
+    others = [other.name for other in progress.visible(workbench().runs) if other != run]
+    parent = (run.config().get("parent") or {}).get("run")
+    first = [parent] if parent in others else others[:1]
+    st.session_state["compare/runs"] = [*first, run.name]
+    st.switch_page("tools/compare.py")
 
 
 def delete(run: Run) -> None:

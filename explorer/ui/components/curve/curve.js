@@ -67,12 +67,12 @@ class Curve {
         scales: { x: { time: false }, y: main ? { range: (u) => this.range(u) } : {} },
         axes: [
           { ...axis, grid, ticks: grid, label: main ? x : undefined, labelFont: axis.font },
-          { ...axis, grid, ticks: grid, label: main ? label : undefined, labelFont: axis.font, size: 60 },
+          { ...axis, grid, ticks: grid, label: main ? label : undefined, labelFont: axis.font, size: main ? 60 : 90 },
         ],
         series: [{ label: x }, ...lines],
         cursor: { drag: { x: true, y: false }, sync: { key: `${this.header.key}`, scales: ["x", null] } },
         hooks: {
-          draw: [(u) => this.mark(u)],
+          draw: [(u) => this.mark(u), () => main && this.drawn()],
           setScale: [(u, name) => name === "x" && this.zoomed()],
         },
       },
@@ -89,7 +89,6 @@ class Curve {
   resize() {
     this.plot?.setSize({ width: this.width, height: HEIGHT });
     for (const plot of this.low ?? []) plot.setSize({ width: this.width, height: LOW });
-    this.heat();
   }
 
   /**
@@ -98,13 +97,14 @@ class Curve {
    */
   range(plot) {
     const [steps, ...curves] = plot.data;
-    const { min, max } = plot.scales.x;
-    const whole = !(min > steps[0] || max < steps.at(-1));
-    const from = whole && steps.length > 40 ? steps.at(-1) / 10 : (min ?? 0);
+    // scales.x is still the last one while this is asked
+    let [first, last] = plot.series[0].idxs;
+    const whole = !first && last >= steps.length - 1;
+    if (whole && steps.length > 40) first = steps.findIndex((step) => step >= steps[last] / 10);
     let [low, high] = [Infinity, -Infinity];
     for (const curve of curves) {
-      for (let k = 0; k < curve.length; k++) {
-        if (curve[k] == null || steps[k] < from || (!whole && steps[k] > max)) continue;
+      for (let k = first; k <= last; k++) {
+        if (curve[k] == null) continue;
         low = Math.min(low, curve[k]);
         high = Math.max(high, curve[k]);
       }
@@ -144,7 +144,7 @@ class Curve {
 
   draw() {
     if (document.hidden || !this.plot) return;
-    const began = performance.now();
+    this.began = performance.now();
     for (const plot of [this.plot, ...this.low]) {
       const tables = this.feeds.flatMap((feed) => plot.names.map((name) => feed.column(name)));
       plot.setData(uPlot.join(tables), !this.near);
@@ -152,13 +152,14 @@ class Curve {
       // the legend tells the newest values unless somebody points at others
       if (plot.cursor.idx == null) plot.setLegend({ idxs: plot.data.map(newest) });
     }
-    this.heat();
-    this.chart.dataset.drawn = (performance.now() - began).toFixed(1); // ms
     this.tell();
   }
 
-  heat() {
-    if (this.plot) this.strip.draw(this.header.strip ? this.feeds[0].coordinates : [], this.plot);
+  /** uPlot draws, and settles where a step lies, some time after it is given its data. */
+  drawn() {
+    if (!this.plot) return;
+    this.strip.draw(this.header.strip ? this.feeds[0].coordinates : [], this.plot);
+    this.chart.dataset.drawn = (performance.now() - this.began).toFixed(1); // ms
   }
 
   tell() {
