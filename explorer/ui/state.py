@@ -16,6 +16,15 @@ from explorer.shelf import SHELF, Opened
 from explorer.ui.components import Rested
 
 
+@dataclass(frozen=True, eq=False)
+class Left:
+    """What a visitor who turns to another model finds again on coming back to this one."""
+
+    z: Array | None
+    y: int | None
+    groups: dict[str, NDArray[np.bool_]]
+
+
 @dataclass
 class Workbench:
     """One visitor's table: the model in hand, the picture on it, and what was brought along.
@@ -31,6 +40,7 @@ class Workbench:
         runs: names of private runs that this visitor started or has the link of.
         groups: sets of known latents that the visitor lassoed, by name; bool over the atlas.
         wanted: a model that the picker should show at the next run.
+        left: what was in hand of other models, by their keys.
     """
 
     key: str | None = None
@@ -43,6 +53,7 @@ class Workbench:
     runs: list[str] = field(default_factory=list)
     groups: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
     wanted: str | None = None
+    left: dict[str, Left] = field(default_factory=dict)
 
     @property
     def opened(self) -> Opened:
@@ -57,9 +68,13 @@ class Workbench:
         """Opens ``key``; what was open stays open where that fails."""
         opened = SHELF[key]
         if key != self.key:
-            self.key, self.groups = key, {}
-            self.y = 0 if opened.classes else None
+            if self.key is not None:
+                self.left[self.key] = Left(self.z, self.y, self.groups)
+            found = self.left.pop(key, Left(None, 0 if opened.classes else None, {}))
+            self.key, self.y, self.groups = key, found.y, found.groups
             self.clear()
+            if found.z is not None and len(found.z) == opened.latent_size:
+                self.move(found.z)
         return opened
 
     def move(self, z: Array) -> None:

@@ -17,11 +17,17 @@ async function style(root, url) {
   if (!root.adoptedStyleSheets.includes(sheet)) root.adoptedStyleSheets.push(sheet);
 }
 
+/** What a theme sets; a rerun of the page leaves it as it was. */
+function theme(element) {
+  const style = getComputedStyle(element);
+  return ["--st-primary-color", "--st-text-color", "--st-background-color"].map((name) => style.getPropertyValue(name)).join();
+}
+
 /**
  * The default export for a class with
  *   constructor(element)            builds its elements below `element`
  *   update({ header, body })        takes new data; called first of all, never twice with equal data
- *   restyle()                       colours may have changed
+ *   restyle()                       there are other colours
  *   close()                         lets go of sockets, observers, timers
  * It is given `send(state, value)`, which reaches Python and reruns the page.
  */
@@ -47,7 +53,11 @@ export function mount(Part, ...stylesheets) {
         mounted.data = data;
         mounted.part.update(unpack(data));
       }
-      mounted.part.restyle?.();
+      const colours = theme(parentElement);
+      if (mounted.colours !== colours) {
+        mounted.colours = colours;
+        mounted.part.restyle?.();
+      }
       return () => {
         if (!parts.delete(parentElement)) return;
         mounted.part.close?.();

@@ -2,26 +2,31 @@
 
 import { clamp, follow, h } from "../shared/dom.js";
 import { bitmap, place } from "../shared/paint.js";
+import { Name } from "./name.js";
 
 export const TILES = 7; // odd: one of them is the present picture's neighbourhood, zero
 const TILE = 96; // pixels of a tile on its canvas
+const STEPS = { ArrowLeft: -0.1, ArrowDown: -0.1, ArrowRight: 0.1, ArrowUp: 0.1, PageDown: -1, PageUp: 1 };
 
 export class Dial {
-  /** onmove(event_at, source) while the value changes; onrest() once a hand lets go, onkey() after keys. */
-  constructor({ label, low, high }, { onmove, onrest, onkey }) {
-    Object.assign(this, { label, low, high, onmove, onrest, onkey, value: 0 });
+  /**
+   * onmove(event_at, source) while the value changes; onrest() once a hand lets go, onkey() after keys.
+   * What a visitor calls the dial is remembered for the `model`.
+   */
+  constructor({ label, low, high }, model, { onmove, onrest, onkey }) {
+    Object.assign(this, { low, high, onmove, onrest, onkey, value: 0 });
+    this.name = new Name(label, model, (name) => this.band.setAttribute("aria-label", name));
     this.readout = h("output", { class: "faint" });
     this.film = h("canvas", { width: TILES * TILE, height: TILE, "aria-hidden": "true" });
     this.handle = h("span", { class: "handle" });
     this.band = h(
       "div",
-      { class: "band", role: "slider", tabindex: 0, "aria-label": label, "aria-valuemin": low, "aria-valuemax": high },
+      { class: "band", role: "slider", tabindex: 0, "aria-label": this.label, "aria-valuemin": low, "aria-valuemax": high },
       this.film,
       h("span", { class: "zero", style: `left: ${100 * this.share(clamp(0, low, high))}%` }),
       this.handle,
     );
-    const name = h("span", { class: "name" }, label);
-    this.element = h("div", { class: "dial" }, name, this.readout, this.band);
+    this.element = h("div", { class: "dial" }, this.name.element, this.readout, this.band);
 
     follow(this.band, {
       start: (event) => {
@@ -34,6 +39,10 @@ export class Dial {
     this.band.addEventListener("dblclick", (event) => this.reset(event.timeStamp));
     this.band.addEventListener("keydown", (event) => this.key(event));
     this.show();
+  }
+
+  get label() {
+    return this.name.text;
   }
 
   /** The values that the tiles stand for, each at its tile's middle. */
@@ -80,9 +89,10 @@ export class Dial {
   }
 
   key(event) {
-    const step = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1 }[event.key];
+    const step = STEPS[event.key];
     if (event.key === "Home") this.set(0);
-    else if (step) this.set(Math.round(10 * (this.value + step * (event.shiftKey ? 1 : 0.1))) / 10);
+    else if (event.key === "End") this.set(this.high);
+    else if (step) this.set(Math.round(10 * (this.value + (event.shiftKey ? Math.sign(step) : step))) / 10);
     else return;
     event.preventDefault();
     this.onmove(event.timeStamp, "key");

@@ -24,7 +24,7 @@ export class Dials {
     const kept = this.axes.map(({ value }) => value);
     this.directions = header.axes.map(() => take(Float32Array, header.size));
     const corners = header.seed === null ? null : take(Float32Array, 256 * header.size);
-    this.build(header.axes);
+    this.build(header.axes, header.model);
     const values = fresh || kept.length !== this.axes.length ? header.values : kept;
     values.forEach((value, k) => this.axes[k].set(value));
     if (fresh) {
@@ -36,8 +36,8 @@ export class Dials {
     return this.latent();
   }
 
-  build(axes) {
-    const named = JSON.stringify(axes);
+  build(axes, model) {
+    const named = JSON.stringify([model, axes]);
     if (named === this.named) return; // their strips stay as they are until newer ones come
     this.named = named;
     const handlers = {
@@ -48,7 +48,7 @@ export class Dials {
       onrest: () => this.stage.commit(),
       onkey: () => this.stage.commitSoon(),
     };
-    this.axes = axes.map((axis) => new Dial(axis, handlers));
+    this.axes = axes.map((axis) => new Dial(axis, model, handlers));
     this.element.replaceChildren(...this.axes.map((dial) => dial.element));
   }
 

@@ -26,6 +26,9 @@ const GLIDE = 700; // ms from one picture to another
 const CAPTION = 7000; // ms that a caption stays
 const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
+/** Whether a key goes into a text, which has an undo of its own. */
+const writes = (event) => event.composedPath()[0].matches?.("input:not([type=range]), textarea, [contenteditable]");
+
 const rounded = (z) => Array.from(z, (value) => Math.round(value * 1e5) / 1e5);
 
 let met = false; // whether somebody has taken hold of a stage in this tab
@@ -132,11 +135,12 @@ class Stage {
     });
     this.frame.addEventListener("keydown", (event) => this.key(event));
     this.root.addEventListener("focusout", () => this.commitSoon.flush()); // perhaps to leave the page
-    this.root.addEventListener("keydown", (event) => {
-      if (event.key.toLowerCase() !== "z" || !(event.ctrlKey || event.metaKey)) return;
+    this.undoing = (event) => {
+      if (event.key.toLowerCase() !== "z" || !(event.ctrlKey || event.metaKey) || writes(event)) return;
       event.preventDefault();
       this.past.go(event.shiftKey ? 1 : -1);
-    });
+    };
+    document.addEventListener("keydown", this.undoing);
   }
 
   key(event) {
@@ -324,6 +328,7 @@ class Stage {
   }
 
   close() {
+    document.removeEventListener("keydown", this.undoing);
     this.halt();
     this.drift.close();
     this.restSoon.cancel();
