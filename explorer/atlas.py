@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
+from . import ops
 from .attributes import described
 from .cards import ATLAS, Arrays, read_arrays
 from .errors import BundleError
@@ -94,6 +95,16 @@ class Mixture:
 
 @dataclass(frozen=True, eq=False)
 class Atlas:
+    """What is known of one model; shapes as at the top of this file.
+
+    Attributes:
+        latents, kl, error, labels, attributes: of every held-out picture, in one order; kl in
+            nats, error as a share of the mean picture's.
+        axes: dials, each as long as the latents' spread along it.
+        mixture: the density of latents; ``clusters``, of a prior that is a mixture, its parts.
+        maps, directions: by name.
+    """
+
     latents: Array
     kl: Array
     error: Array
@@ -114,6 +125,16 @@ class Atlas:
     def mean(self) -> Array:
         """``(D,)``: the mean of the known latents."""
         return self.latents.mean(0)
+
+    @cached_property
+    def precision(self) -> Array:
+        """``(D, D)``: the inverse of the known latents' covariance."""
+        return ops.precision(self.latents)
+
+    @cached_property
+    def along(self) -> Array:
+        """``(N, K)``: how far the known latents lie along the axes."""
+        return ops.coordinates(self.latents, self.axes)
 
     @cached_property
     def _unit(self) -> Array:
@@ -253,7 +274,8 @@ def _check(name: str, atlas: Atlas) -> None:
         and all(_is_density(m, d) for m in (atlas.mixture, atlas.clusters) if m is not None)
         and all(xy.shape == (n, 2) for xy in atlas.maps.values())
         and all(v.shape == (n,) for v in (atlas.kl, atlas.error, *atlas.attributes.values()))
-        and all(v.move.shape == (d,) for v in atlas.directions.values())
+        and all(v.move.shape == v.normal.shape == (d,) for v in atlas.directions.values())
+        and (atlas.labels is None or atlas.labels.shape == (n,))
     )
     if not fits:
         raise BundleError(f"{name}: the parts of its atlas do not fit together. Build it again.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import lzma
+import os
 import tempfile
 import zipfile
 import zlib
@@ -18,6 +19,7 @@ from . import masked, quadrants
 from .cards import (
     ATLAS,
     CARD,
+    DECODER,
     LARGEST_CARD,
     LARGEST_FILE,
     MASKED,
@@ -62,12 +64,19 @@ def build(card: Card) -> LatentModel:
 
 
 def save(folder: Path, state: Mapping[str, Tensor], card: Card, half: bool = False) -> Card:
-    """Writes weights, then the card; returns the card with hashes."""
+    """Writes weights, then the card, and lets go of what was made from other weights.
+
+    Returns the card with hashes.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: value.detach().to("cpu").contiguous() for name, value in state.items()}
     if half:
         tensors = {n: v.half() if v.is_floating_point() else v for n, v in tensors.items()}
-    save_file(tensors, folder / WEIGHTS)
+    for made in (ATLAS, DECODER, MASKED, QUADRANTS):
+        (folder / made).unlink(missing_ok=True)  # of other weights
+    partial = folder / f"{WEIGHTS}.part"
+    save_file(tensors, partial)
+    os.replace(partial, folder / WEIGHTS)
     return write_card(folder, card)
 
 

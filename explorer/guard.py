@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
@@ -41,14 +41,19 @@ def allowed(scope: Scope) -> bool:
         return False
     if _hostname(host) not in (*LOOPBACK, *operator_hosts()):
         return False
-    return origin is None or urlsplit(origin).netloc == host
+    return origin is None or _read(origin).netloc == host
 
 
 def _hostname(host: str) -> str | None:
+    return _read(f"//{host}").hostname
+
+
+def _read(address: str) -> SplitResult:
+    """Its parts; none of what is no address."""
     try:
-        return urlsplit(f"//{host}").hostname
+        return urlsplit(address)
     except ValueError:
-        return None
+        return urlsplit("")
 
 
 def _is_loopback(address: str) -> bool:

@@ -204,7 +204,10 @@ async def answer(raw: Mapping[str, Any], urgent: bool) -> bytes:
     """The reply to a message: pictures, or a sentence that says why there are none."""
     began = time.perf_counter()
     try:
-        looks = await _looks(parts(read(raw)), urgent)
+        pieces = parts(read(raw))
+        if urgent and len(pieces) > 1:
+            raise RequestError(f"More than {PART} pictures at once are asked for as a batch.")
+        looks = await _looks(pieces, urgent)
     except ExplorerError as error:
         return pack({"stamp": raw["stamp"], "error": str(error)})
     header = {**looks[0][0], "n": sum(found["n"] for found, _ in looks)}

@@ -17,13 +17,6 @@ Array = NDArray[Any]
 Flags = NDArray[np.bool_]
 
 
-def traverse(z: Array, dim: int, values: Array) -> Array:
-    """``(n, D)``: ``z: (D,)`` with coordinate ``dim`` set to each of ``values: (n,)``."""
-    out = np.tile(z, (len(values), 1))
-    out[:, dim] = values
-    return out
-
-
 def lerp(a: Array, b: Array, t: Array) -> Array:
     """``(n, D)`` on the segment from ``a`` to ``b``, ``t: (n,)``; ``t = 0`` gives ``a``."""
     # from the nearer end, so that both ends are met exactly
@@ -159,12 +152,17 @@ def principal_axes(z: Array) -> tuple[Array, Array]:
     return z.mean(0), np.flip(vectors * np.sqrt(variance.clip(0)), -1).T
 
 
+def precision(z: Array) -> Array:
+    """``(D, D)``: the inverse of the covariance of ``z: (N, D)``, as far as it has one."""
+    return np.linalg.pinv(covariance(z), hermitian=True)
+
+
 def coordinates(z: Array, axes: Array) -> Array:
     """``(N, K)``: how far ``z: (N, D)`` lie from their mean along ``axes: (K, D)``.
 
     In axes' lengths, for axes that are uncorrelated over z and one spread long, as an atlas's are.
     """
-    return (z - z.mean(0)) @ np.linalg.pinv(covariance(z), hermitian=True) @ axes.T
+    return (z - z.mean(0)) @ precision(z) @ axes.T
 
 
 def correlations(a: Array, b: Array) -> Array:
@@ -183,11 +181,6 @@ def near(z: Array, others: Array, mean: Array, reach: float) -> Array:
     The weights' squares sum to one, so that typical latents stay typical (a step of pCN).
     """
     return mean + (1 - reach**2) ** 0.5 * (z - mean) + reach * (others - mean)
-
-
-def on_plane(origin: Array, u: Array, v: Array, place: tuple[float, float]) -> Array:
-    """``(D,)``: ``origin`` moved by ``place`` along ``u`` and ``v``."""
-    return origin + place[0] * u + place[1] * v
 
 
 def holding(move: Array, normal: Array, fixed: Array, most: float = 3.0) -> Array:
@@ -211,9 +204,10 @@ def moved(z: Array, moves: Array, by: Array) -> Array:
     return z + by @ moves
 
 
-def telling(move: Array, z: Array) -> Array:
+def telling(move: Array, precision: Array) -> Array:
     """``(D,)``: the reading that tells best apart what ``move`` leads from and to (Fisher 1936).
 
-    For a difference of two groups' means among ``z: (N, D)``, and few groups beside them.
+    For a difference of two groups' means among latents of that ``precision: (D, D)``, and few
+    groups beside them.
     """
-    return np.linalg.pinv(covariance(z), hermitian=True) @ move
+    return precision @ move

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .protocol import LatentModel
 
 PRETRAINED = ROOT / "pretrained"
+MOST_PLACES = 1000  # that have a key; of visitors' own the one that was opened first goes
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,6 +125,10 @@ class Shelf:
                 key = name if shipped else f"{name}~{secrets.token_urlsafe(12)}"
                 key += "" if device == "auto" else f"@{device}"
                 self._places[key] = place
+                if len(self._places) > MOST_PLACES:
+                    oldest = next(k for k in self._places if k not in self._open)
+                    del self._places[oldest]
+                    self._loading.pop(oldest, None)
         return self[key]
 
     def __getitem__(self, key: str) -> Opened:
@@ -170,9 +175,21 @@ def _opened(key: str, place: Path, device: str, stamp: tuple[int, int]) -> Opene
     if _exported(place, card):
         check_file(place / DECODER, card.files[DECODER])
     known = atlas.load(place, card.files.get(ATLAS))
+    _check_labels(card, known)
     opened = Opened(key, place, device, card, known, stamp)
     _ = opened.decoder  # what cannot be drawn with is told now, while another model is in hand
     return opened
+
+
+def _check_labels(card: Card, known: Atlas | None) -> None:
+    classes = card.data.classes
+    if known is None or known.labels is None or not classes:
+        return
+    if known.labels.max() >= len(classes):
+        raise BundleError(
+            f"{card.name}: its atlas has labels of classes that its card does not name. Build the "
+            "atlas again."
+        )
 
 
 def _exported(place: Path, card: Card) -> bool:

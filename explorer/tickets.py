@@ -14,10 +14,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-MOST_TICKETS = 10_000  # visitors at once; the one longest unseen goes first
+MOST_TICKETS = 10_000  # visitors at once; of those who hold no socket the one longest unseen goes
 MOST_SOCKETS = 8  # of one visitor: a page holds one, a hand opens several pages
 MESSAGES = 250.0  # a second; a hand makes 60 to 120
-BYTES = 4e6  # a second, of questions
+LETTERS = 4e6  # a second, of questions
 BURST = 3.0  # seconds' worth that may come at once
 
 
@@ -44,12 +44,13 @@ class Visitor:
     """What one ticket has open, and what it may still ask."""
 
     sockets: int = 0
+    gone: bool = False  # the visit is over, whatever is still open
     messages: Bucket = field(default_factory=lambda: Bucket(MESSAGES))
-    bytes: Bucket = field(default_factory=lambda: Bucket(BYTES))
+    letters: Bucket = field(default_factory=lambda: Bucket(LETTERS))
 
     def may_ask(self, length: int) -> bool:
-        """Whether one more question of so many bytes is within the visitor's share."""
-        return self.messages.take(1) and self.bytes.take(length)
+        """Whether one more question of so many letters is within the visitor's share."""
+        return not self.gone and self.messages.take(1) and self.letters.take(length)
 
 
 class Tickets:
@@ -64,14 +65,17 @@ class Tickets:
         ticket = secrets.token_urlsafe(18)
         with self._lock:
             self._visitors[ticket] = Visitor()
-            while len(self._visitors) > MOST_TICKETS:
-                self._visitors.popitem(last=False)
+            if len(self._visitors) > MOST_TICKETS:
+                away = (t for t, visitor in self._visitors.items() if not visitor.sockets)
+                del self._visitors[next(away)]  # the newest has none yet
         return ticket
 
     def revoke(self, ticket: str) -> None:
         """The visit is over."""
         with self._lock:
-            self._visitors.pop(ticket, None)
+            visitor = self._visitors.pop(ticket, None)
+            if visitor is not None:
+                visitor.gone = True
 
     def enter(self, ticket: str) -> Visitor | None:
         """The visitor who shows ``ticket``, with one socket more; None where it is not good."""

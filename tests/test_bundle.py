@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+import shutil
 import stat
 import zipfile
 
@@ -31,6 +32,35 @@ def folder(tmp_path):
     )
     bundle.save(tmp_path / "toy", bundle.build(card).state_dict(), card)
     return tmp_path / "toy"
+
+
+def test_new_weights_let_go_of_what_was_made_from_the_old(folder):
+    card = cards.read_card(folder)
+    made = (cards.ATLAS, cards.DECODER, cards.MASKED, cards.QUADRANTS)
+    for name in made:
+        (folder / name).write_bytes(b"of the old ones")
+    written = bundle.save(folder, bundle.load(folder)[0].state_dict(), card)
+    assert set(written.files) == {WEIGHTS}
+    assert not any((folder / name).exists() for name in made)
+
+
+def test_labels_that_the_card_has_no_name_for_are_told(folder):
+    known = some_atlas(9, 3)
+    labels = np.full(len(known.latents), len(SPEC.classes))
+    atlas.save(folder, dataclasses.replace(known, labels=labels))
+    cards.write_card(folder, cards.read_card(folder))
+    with pytest.raises(BundleError, match="does not name"):
+        Shelf().open(folder)
+
+
+def test_a_shelf_forgets_where_models_lay_that_are_not_open(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("explorer.shelf.MOST_PLACES", 3)
+    places = [shutil.copytree(folder, tmp_path / f"copy-{k}") for k in range(5)]
+    shelf = Shelf(size=2)
+    keys = [shelf.open(place).key for place in places]
+    assert [shelf[key].key for key in keys[-3:]] == keys[-3:]
+    with pytest.raises(BundleError, match="No model is open"):
+        shelf[keys[0]]
 
 
 def change_card(folder, **fields):

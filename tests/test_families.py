@@ -194,7 +194,6 @@ def test_every_move_leads_to_pictures(model, x, y):
         t = np.linspace(0, 1, 4)
         u, v = z[1] - z[0], z[2] - z[0]
         ways = [
-            ops.traverse(z[0], 1, ops.gaussian_ticks(4)),
             ops.lerp(z[0], z[1], t),
             ops.slerp(z[0], z[1], t),
             ops.along(z, t, "round", loop=True),

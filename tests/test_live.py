@@ -84,7 +84,7 @@ def truth(opened: Opened, z: np.ndarray) -> np.ndarray:
 def test_pictures_are_those_of_the_model(client: TestClient, opened: Opened) -> None:
     z = np.random.default_rng(1).standard_normal((70, D), np.float32)  # more than one chunk
     with client.websocket_connect(URL) as session:
-        header, pixels = ask(session, model=opened.key, z=z.tolist())
+        header, pixels = ask(session, model=opened.key, z=z.tolist(), batch=True)
     assert (header["stamp"], header["n"]) == (1, 70)
     assert header["generation"] == opened.generation
     assert np.abs(pixels - truth(opened, z)).max() <= 1
@@ -120,8 +120,8 @@ def test_one_answer_holds_so_much_and_no_more(
 ) -> None:
     monkeypatch.setattr(live, "MOST_PIXELS", 20 * 64)
     with client.websocket_connect(URL) as session:
-        assert "error" not in ask(session, model=opened.key, z=[[0.0] * D] * 16)[0]
-        header, pixels = ask(session, model=opened.key, z=[[0.0] * D] * 64)
+        assert "error" not in ask(session, model=opened.key, z=[[0.0] * D] * 16, batch=True)[0]
+        header, pixels = ask(session, model=opened.key, z=[[0.0] * D] * 64, batch=True)
         assert "too many" in header["error"]
         assert not pixels.size
         header, _ = ask(session, model=opened.key, z=[[0.0] * D] * 2, snap=True)
@@ -153,7 +153,8 @@ BAD = {
     "words": dict(z=[["a"] * D]),
     "huge number": dict(z=[[1e9] * D]),
     "number beyond floats": dict(z=[[10**400] * D]),
-    "too many": dict(z=[[0.0] * D] * (live.MOST_LATENTS + 1)),
+    "too many": dict(z=[[0.0] * D] * (live.MOST_LATENTS + 1), batch=True),
+    "many that are waited for": dict(z=[[0.0] * D] * (live.PART + 1)),
     "index too large": dict(index=20),
     "index negative": dict(index=-1),
     "index a truth value": dict(index=True),
@@ -212,6 +213,7 @@ STRANGERS = {
     "foreign origin": ({"origin": "http://evil.example"}, "127.0.0.1"),
     "sandboxed page": ({"origin": "null"}, "127.0.0.1"),
     "other port": ({"origin": "http://localhost:9"}, "127.0.0.1"),
+    "origin that is no address": ({"origin": "http://["}, "127.0.0.1"),
     "rebound name": ({"host": "evil.example", "origin": "http://evil.example"}, "127.0.0.1"),
     "name that begins like ours": ({"host": "localhost.evil.example"}, "127.0.0.1"),
     "neighbour who says localhost": ({}, "192.168.1.7"),
@@ -305,7 +307,10 @@ def test_a_ticket_ends_with_its_visit(client: TestClient) -> None:
     ticket = TICKETS.issue()
     with client.websocket_connect(f"{BARE}?ticket={ticket}"):
         pass
-    TICKETS.revoke(ticket)
+    with client.websocket_connect(f"{BARE}?ticket={ticket}") as session:
+        TICKETS.revoke(ticket)
+        session.send_text(json.dumps({"stamp": 1}))  # what is open answers no more
+        assert session.receive()["code"] == 1013
     with pytest.raises(WebSocketDisconnect), client.websocket_connect(f"{BARE}?ticket={ticket}"):
         pass
 
@@ -351,11 +356,15 @@ def test_the_visitor_longest_unseen_loses_the_ticket_first(
     monkeypatch.setattr("explorer.tickets.MOST_TICKETS", 3)
     tickets = Tickets()
     first, second, third = (tickets.issue() for _ in range(3))
-    assert tickets.enter(first)
+    for ticket in (second, third, first):
+        visitor = tickets.enter(ticket)
+        assert visitor
+        if ticket != second:
+            tickets.leave(visitor)
     tickets.issue()
-    assert tickets.enter(second) is None
+    assert tickets.enter(third) is None  # the second was seen before it, and is still connected
     assert tickets.enter(first)
-    assert tickets.enter(third)
+    assert tickets.enter(second)
 
 
 def test_turns_go_to_the_urgent_first_and_each_kind_in_order() -> None:

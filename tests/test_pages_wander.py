@@ -57,6 +57,29 @@ def says(monkeypatch):
     return said
 
 
+# -- what is in hand
+
+
+def test_a_model_that_one_comes_back_to_is_as_one_left_it(desk):
+    toy(desk / "a-first", SPECS["grey"], family="cvae")
+    toy(desk / "b-second", SPECS["grey"], latent=5)
+    at = AppTest.from_file(str(MAIN), default_timeout=60).run()
+    assert bench(at).key == "a-first"
+    bench(at).move(np.full(4, 0.5))
+    bench(at).y = 2
+    flags = np.zeros(20, np.bool_)
+    bench(at).groups["mine"] = flags
+    at.selectbox(key="model").select("b-second").run()
+    assert bench(at).z.shape == (5,)
+    assert (bench(at).y, bench(at).groups) == (None, {})
+    before = bench(at).revision
+    at.selectbox(key="model").select("a-first").run()
+    assert bench(at).z.tolist() == [0.5] * 4
+    assert bench(at).y == 2
+    assert bench(at).groups["mine"] is flags
+    assert bench(at).revision > before  # the stage goes there
+
+
 # -- Play
 
 

@@ -84,7 +84,7 @@ def from_examples(known: Atlas, has: Array, lacks: Array) -> Move:
 def _mean(
     label: str, direction: Array, known: Atlas, source: str, low: float, high: float
 ) -> Move:
-    return Move(label, direction, ops.telling(direction, known.latents), source, low, high)
+    return Move(label, direction, ops.telling(direction, known.precision), source, low, high)
 
 
 def holding(move: Move, fixed: list[Move]) -> Move:

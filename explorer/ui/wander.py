@@ -43,7 +43,7 @@ def dials(opened: Opened) -> list[Way]:
         return [Way(f"Dial {k + 1}", row) for k, row in enumerate(unit[:20])]
     axes, values = opened.atlas.axes, opened.atlas.attributes
     titles = [attribute.title for attribute in described(values)]
-    along = ops.coordinates(opened.atlas.latents, axes)
+    along = opened.atlas.along
     with_each = [ops.correlations(along, values[a.name]) for a in described(values)]
     names = named(np.stack(with_each, 1), titles) if titles else {}
     ways = []

@@ -273,11 +273,35 @@ def test_keys_and_a_double_click_turn_a_dial(part: Callable[..., Page]) -> None:
         assert float(dial.get_attribute("aria-valuenow")) == pytest.approx(value)
     dial.press("Home")
     assert float(dial.get_attribute("aria-valuenow")) == 0
+    for key, value in [("PageUp", 1), ("PageDown", 0), ("End", 2), ("Home", 0)]:
+        dial.press(key)
+        assert float(dial.get_attribute("aria-valuenow")) == value
     box = dial.bounding_box()
     dial.click(position={"x": 0.75 * box["width"], "y": box["height"] / 2})
     assert float(dial.get_attribute("aria-valuenow")) == pytest.approx(1, abs=0.05)
     dial.dblclick(position={"x": 0.9 * box["width"], "y": box["height"] / 2})
     assert float(dial.get_attribute("aria-valuenow")) == 0
+
+
+def test_a_dial_is_called_as_a_visitor_likes_and_keeps_its_name(part: Callable[..., Page]) -> None:
+    page = part("stage")
+    page.get_by_role("button", name="Width", exact=True).click()
+    field = page.get_by_role("textbox", name="Call Width otherwise")
+    field.press("Control+z")  # a text has an undo of its own
+    field.fill("  How wide <b>it</b> is ")
+    field.press("Enter")
+    dial = page.get_by_role("slider", name="How wide <b>it</b> is")
+    dial.press("Shift+ArrowRight")
+    page.get_by_role("img", name="How wide <b>it</b> is +1.0").wait_for()
+    page.reload()
+    page.get_by_role("button", name="How wide <b>it</b> is").click()
+    field = page.get_by_role("textbox")
+    field.fill("Something else")
+    field.press("Escape")
+    page.get_by_role("button", name="How wide <b>it</b> is").click()
+    field.fill(" ")
+    field.press("Enter")
+    expect(page.get_by_role("slider", name="Width", exact=True)).to_be_visible()
 
 
 @pytest.mark.parametrize("name", ["stage", "sheet"])
@@ -370,7 +394,8 @@ def test_what_one_did_is_kept_as_pictures_and_comes_back(part: Callable[..., Pag
     page.get_by_role("button", name="Undo").click()
     assert np.allclose(after(page, runs)["z"], [1, 0, 0], atol=1e-4)
     expect(steps.nth(1)).to_have_attribute("aria-current", "true")
-    dial.press("Control+z")
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("Control+z")  # wherever one is
     assert np.allclose(after(page, runs + 1)["z"], 0, atol=1e-4)
     dial.press("Control+Shift+Z")
     assert np.allclose(after(page, runs + 2)["z"], [1, 0, 0], atol=1e-4)

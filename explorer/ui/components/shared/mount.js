@@ -27,7 +27,7 @@ function theme(element) {
  * The default export for a class with
  *   constructor(element)            builds its elements below `element`
  *   update({ header, body })        takes new data; called first of all, never twice with equal data
- *   restyle()                       there are other colours
+ *   restyle()                       after new data, and where there are other colours
  *   close()                         lets go of sockets, observers, timers
  * It is given `send(state, value)`, which reaches Python and reruns the page.
  */
@@ -41,7 +41,7 @@ export function mount(Part, ...stylesheets) {
     const element = document.createElement("div");
     element.className = "part";
     parentElement.append(element);
-    return { part: new Part(element), data: null };
+    return { part: new Part(element), element, data: null };
   }
 
   return async ({ data, parentElement, setStateValue }) => {
@@ -49,12 +49,13 @@ export function mount(Part, ...stylesheets) {
       if (!parts.has(parentElement)) parts.set(parentElement, build(parentElement));
       const mounted = await parts.get(parentElement);
       mounted.part.send = setStateValue;
-      if (!mounted.data || !same(mounted.data, data)) {
+      const colours = theme(mounted.element);
+      const fresh = !mounted.data || !same(mounted.data, data);
+      if (fresh) {
         mounted.data = data;
         mounted.part.update(unpack(data));
       }
-      const colours = theme(parentElement);
-      if (mounted.colours !== colours) {
+      if (fresh || mounted.colours !== colours) {
         mounted.colours = colours;
         mounted.part.restyle?.();
       }

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from explorer.live import LARGEST_NUMBER
 from explorer.shelf import Opened
 
 from ..checks import flags, numbers
@@ -21,7 +22,6 @@ from ..pictures import spec_of
 
 __all__ = ["Axis", "Dials", "Map", "Plane", "Rested", "Sheet", "Surface", "stage"]
 
-FARTHEST = 1e3  # no latent of ours comes near it
 CORNERS = 256
 
 
@@ -201,8 +201,8 @@ def rested(
     if not isinstance(sent, dict) or sent.get("model") != model:
         return None
     axes = surface.axes if isinstance(surface, Dials) else ()
-    z = numbers(sent.get("z"), size, FARTHEST)
-    values = numbers(sent.get("values"), len(axes), FARTHEST)
+    z = numbers(sent.get("z"), size, LARGEST_NUMBER)
+    values = numbers(sent.get("values"), len(axes), LARGEST_NUMBER)
     if sent.get("revision") != revision or z is None or values is None:
         return None
     turned = np.clip(values, [a.low for a in axes], [a.high for a in axes])
