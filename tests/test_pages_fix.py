@@ -13,7 +13,8 @@ from test_app import MAIN, SPECS, desk, toy  # noqa: F401
 from explorer import cards, images, ops, quadrants
 from explorer.inpainting import INPAINTERS
 from explorer.shelf import SHELF
-from explorer.ui import bring, cache, components, moves, photo, show
+from explorer.spec import DataSpec
+from explorer.ui import bring, cache, components, framing, moves, photo, show
 from explorer.ui.components import Rested
 
 RED, BLUE = (Image.new("RGB", (40, 40), colour) for colour in ("#d04030", "#3050c0"))
@@ -204,6 +205,26 @@ def test_groups_and_examples_say_how_to_begin(opened, parts):
         at.get_by_key("attributes/source/toy").set_value(source).run()
         quiet(at)
         assert len(at.info[0].value) > 40
+        assert ["Current picture"] in [
+            i.captions for i in at.get("image")
+        ]  # the picture itself does not go away
+
+
+def test_what_dials_do_changes_with_the_revision_alone(opened, parts):
+    at = opened("attributes", "colour")
+    z, turned = parts[0]["stage"][1]["origin"], np.array([1.0, 0.0], np.float32)
+    smile, _ = (a.direction for a in parts[0]["stage"][1]["surface"].axes)
+    before = parts[0]["stage"][1]["revision"]
+    parts[1]["stage"] = Rested(z + smile, turned)
+    quiet(at.run())
+    assert parts[0]["stage"][1]["revision"] == before
+    parts[1]["stage"] = Rested()
+    quiet(at.get_by_key("attributes/fixed/Learned").set_value(["Turn"]).run())
+    shown = parts[0]["stage"][1]
+    assert (shown["surface"].axes[0].direction != smile).any()
+    assert shown["revision"] != before
+    assert shown["surface"].values == (1.0, 0.0)  # the dial stands where it was
+    assert np.allclose(shown["origin"], z, atol=1e-6)
 
 
 @pytest.fixture
@@ -294,9 +315,22 @@ def test_a_guess_can_be_taken(opened, parts):
     parts[1]["brush"] = np.eye(16, dtype=bool)
     quiet(at.run())
     work = at.session_state["inpaint/work"]
-    latents = work.answer.latents
+    latents, guesses = work.answer.latents, images.to_pixels(work.pictures)
+    before = parts[0]["brush"][0][0]
     quiet(at.button(key="inpaint/take/2").click().run())
     assert np.allclose(at.session_state["workbench"].z, latents[2].numpy())
+    after = parts[0]["brush"][0][0]  # what can be painted on now
+    assert (after == guesses[2]).all()
+    seen = ~np.eye(16, dtype=bool)
+    assert (after[seen] == before[seen]).all()
+
+
+def test_what_was_taken_is_framed_already():
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    own = framing.Own("Inpainted", Image.fromarray(pixels), framed=True)
+    x = framing.prepared(own, DataSpec("faces", 3, 64, 64))
+    assert (images.to_pixels(x)[0] == pixels).all()
+    assert not own.eyes  # no face was looked for
 
 
 # --- one's own photograph --------------------------------------------------------------------

@@ -28,7 +28,7 @@ MOST = 4  # pictures of one's own that are kept, the newest
 PAD = (112, 112)  # pixels of the drawing pad
 DOUBTFUL = 0.99  # redrawn worse than this share of the known pictures
 SIDE = 88  # pixels of a picture in the list
-CURRENT, SAMPLE = "Current picture", "A sample"
+CURRENT, SAMPLE, TAKEN = "Current picture", "A sample", "Inpainted"
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,6 +165,15 @@ def _keep(name: str, image: Image.Image) -> str:
     owned().append(Own(title, image))
     del owned()[:-MOST]
     return title
+
+
+def take(pixels: NDArray[np.uint8], opened: Opened, z: Array) -> str:
+    """Keeps a guess ``(H, W, C)`` to the last pixel, and ``z: (D,)`` with it, in place of the one
+    that was taken before; its title."""
+    own = Own(TAKEN, Image.fromarray(pixels.squeeze()), framed=True)
+    own.remember(opened, z)
+    st.session_state["brought"] = [*(o for o in owned() if o.title != TAKEN), own][-MOST:]
+    return TAKEN
 
 
 # --- what is chosen -------------------------------------------------------------------------

@@ -33,6 +33,7 @@ class Own:
         eyes: of the faces in it, the largest first, once they were looked for.
         points: where its two points lie for data of a name, if not where they would by themselves.
         closer: latents ``(D,)`` that were looked for, by model and points.
+        framed: it is a model's own size and place already, and taken as it is.
     """
 
     title: str
@@ -40,6 +41,7 @@ class Own:
     eyes: list[list[Eyes]] = field(default_factory=list)
     points: dict[str, Points] = field(default_factory=dict)
     closer: dict[tuple[str, Points | None], Array] = field(default_factory=dict)
+    framed: bool = False
 
     def latent(self, opened: Opened) -> Array | None:
         """``(D,)``, the closest that was found for that model and frame; None before any was."""
@@ -56,7 +58,7 @@ def prepared(own: Own, data: DataSpec) -> Array:
 
 
 def _chosen(own: Own, data: DataSpec) -> Points | None:
-    if data.name in own.points or data.name != "faces":
+    if data.name in own.points or data.name != "faces" or own.framed:
         return own.points.get(data.name)
     faces = _faces(own)
     return (faces[0].left, faces[0].right) if faces else None
@@ -70,7 +72,7 @@ def _faces(own: Own) -> list[Eyes]:
 
 def row(key: str, own: Own, data: DataSpec) -> None:
     """Which part is taken, in words where that is in doubt, and the tool to choose another."""
-    if data.pixelated:  # characters and garments are framed by their ink
+    if data.pixelated or own.framed:  # characters and garments are framed by their ink
         return
     faces = _faces(own) if data.name == "faces" else []
     if data.name == "faces" and not faces and data.name not in own.points:

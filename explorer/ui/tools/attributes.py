@@ -90,6 +90,7 @@ class Turned:
         base: ``(D,)`` that the stage began with, ``rest`` what is left without its dials now:
             another one, where a step was undone.
         by: what each dial is at; ``start``, what those on the stage began with.
+        ways: tells their directions from others under the same labels.
     """
 
     picture: int
@@ -97,6 +98,7 @@ class Turned:
     rest: Array
     by: dict[str, float] = field(default_factory=dict)
     labels: tuple[str, ...] = ()
+    ways: int = 0
     start: tuple[float, ...] = ()
     revision: int = 0
 
@@ -108,12 +110,13 @@ def dials(opened: Opened, z: Array, chosen: list[Move]) -> Array:
     if turned is None or turned.picture != picture:
         turned = st.session_state["attributes/turned"] = Turned(picture, z, z)
     labels = tuple(m.label for m in chosen)
-    if turned.labels != labels:
-        # where the dials begin may only change with the revision, or a hand would lose its hold
-        turned.labels, turned.base = labels, turned.rest
-        turned.start = tuple(turned.by.get(label, 0.0) for label in labels)
-        turned.revision = zlib.crc32("|".join(labels).encode(), picture ^ turned.revision)
     directions = np.stack([m.direction for m in chosen])
+    ways = zlib.crc32(directions.tobytes())
+    if (turned.labels, turned.ways) != (labels, ways):
+        # where the dials begin may only change with the revision, or a hand would lose its hold
+        turned.labels, turned.ways, turned.base = labels, ways, turned.rest
+        turned.start = tuple(turned.by.get(label, 0.0) for label in labels)
+        turned.revision = zlib.crc32("|".join(labels).encode(), picture ^ turned.revision ^ ways)
     found = components.stage(
         "attributes/stage",
         opened=opened,
@@ -181,8 +184,14 @@ def show_page() -> None:
         offered = find(source, opened, known, z)
         if not offered:
             st.info(NOTHING[source])
-            return
-        chosen = choose(offered, source)
+        chosen = choose(offered, source) if offered else []
+    if not offered:
+        with stage.container(width=photo.LARGE):
+            pixels = images.enlarge(
+                cache.drawn(opened, z[None])[0], photo.LARGE, opened.data.pixelated
+            )
+            st.image(pixels.squeeze(), brought.titles[0], width="stretch")
+        return
     with stage:
         views = ("Dials", "Grid of two") if len(chosen) > 1 else ("Dials",)
         view = st.segmented_control(

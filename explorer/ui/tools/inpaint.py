@@ -34,11 +34,13 @@ METHODS = {
 
 @dataclass
 class Work:
-    """The newest answer to one question, the one on the page, and whether it is the last one."""
+    """The newest answer to one question, the one on the page, its pictures ``(k, C, H, W)`` as
+    they are shown, and whether it is the last one."""
 
     question: int
     answer: Completions | None = None
     shown: Completions | None = None
+    pictures: Tensor | None = None
     done: bool = False
 
 
@@ -84,15 +86,20 @@ class Table:
             place = st.empty()
             st.button(
                 "Take", key=f"inpaint/take/{k}", on_click=take, args=(k,), width="stretch",
-                help="It becomes the current picture, on this page and all others.",
+                help="Here it is kept to the pixel, and you can paint on. Other pages go on from "
+                "what the model draws of it.",
             )  # fmt: skip
         return place
 
-    def draw(self, answer: Completions) -> None:
+    def draw(self, work: Work) -> None:
         """All guesses, what they have in common in words, and where they differ."""
+        answer = work.shown = work.answer
+        if answer is None:
+            return
         pictures = answer.pictures
         if self.soft:
             pictures = feather(self.x, answer.drawn, self.known, max(1, self.x.shape[-1] // 16))
+        work.pictures = pictures
         pixels = images.enlarge(images.to_pixels(pictures), SIDE, pictures.shape[-1] <= 32)
         shares = answer.weights.tolist()
         for place, picture, share in zip(self.places, pixels, shares, strict=False):
@@ -107,10 +114,16 @@ class Table:
 
 def take(k: int) -> None:
     stop()
-    answer = st.session_state["inpaint/work"].shown  # what was to be seen as it was pressed
-    if answer is not None and k < len(answer.latents):
-        workbench().move(answer.latents[k].numpy())
-        st.toast("Taken. It is the current picture now, on every page.", icon=":material/check:")
+    work = st.session_state["inpaint/work"]  # what was to be seen as it was pressed
+    if work.shown is not None and k < len(work.shown.latents):
+        bench, z = workbench(), work.shown.latents[k].numpy()
+        pixels = images.to_pixels(work.pictures[k : k + 1])[0]
+        st.session_state["inpaint/which"] = bring.take(pixels, bench.opened, z)
+        bench.move(z)
+        st.toast(
+            "Taken: kept here to the pixel, and what the model draws of it is the current picture "
+            "on every page.", icon=":material/check:",
+        )  # fmt: skip
 
 
 def stop() -> None:
@@ -142,13 +155,10 @@ def guess(
         for answer in in_stretches(answers, seed):
             work.answer = answer.cpu().placed(work.answer)
             if time.monotonic() - drawn > PAUSE:
-                work.shown = work.answer
-                table.draw(work.shown)
+                table.draw(work)
                 drawn = time.monotonic()
         work.done = True
-        work.shown = work.answer
-    if work.shown is not None:
-        table.draw(work.shown)
+    table.draw(work)
     control.button("Guess again", key="inpaint/more", on_click=again, width="stretch")
 
 
