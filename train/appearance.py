@@ -18,7 +18,7 @@ from explorer.distributions import centre
 from explorer.inference import picture, prior_draws
 from explorer.protocol import LatentModel
 
-from .data import Dataset, Split, load
+from .data import Dataset, Split
 from .judges import SIZE, Judge, in_chunks, judge, resized
 from .resemblance import (
     Features,
@@ -33,12 +33,14 @@ from .resemblance import (
 JUDGED = "features of a classifier of attributes trained here, not Inception"
 
 
-def appearance(model: LatentModel, known: Atlas | None, data: Dataset) -> list[Metric]:
+def appearance(
+    model: LatentModel, known: Atlas | None, data: Dataset, real: Dataset
+) -> list[Metric]:
     """Distances of drawn pictures from held-out ones, and of held-out ones from reconstructions.
 
     Drawn are as many as are held out, from the prior and, where there is an atlas, its mixture.
+    ``data`` are of the model's size, ``real`` the same pictures of SIZE.
     """
-    real = load("faces", {"size": SIZE})
     look = judge("features", real.train)
     truth = photographs(real.held)
     n, features = len(truth), embedded(look, truth)

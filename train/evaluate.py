@@ -27,6 +27,7 @@ from .config import TrainConfig
 from .data import Dataset, Split, load
 from .directions import sides
 from .flips import flips
+from .judges import SIZE
 from .particulars import particulars
 from .quadrants import measured
 
@@ -71,8 +72,9 @@ def evaluate(folder: Path, k: int = 5000, n: int | None = None) -> Card:
     if known is not None:
         metrics += attribute_metrics(known)
     if config.dataset == "faces":
-        metrics += appearance(model, known, data)
-        metrics += flips(model, known, data) if known is not None else []
+        real = load("faces", {"size": SIZE})
+        metrics += appearance(model, known, data, real)
+        metrics += flips(model, known, real) if known is not None else []
     completing = quadrants.beside(model)
     if completing is not None:
         metrics += measured(completing, data, config)

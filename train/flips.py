@@ -2,21 +2,23 @@
 
 The direction was fitted to latents and labels. Here held-out faces that lack the attribute are
 redrawn with it; a classifier of another making says whether it is there now (`judges`, witness),
-and a network that was told no attribute how much of the person is left (likeness).
+and a network that was told no attribute how much of the person is left (likeness). Both learned
+from the photographs of 128 pixels, whatever the model's size, so that models can be compared.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import cosine_similarity
 
 from explorer.atlas import Atlas
-from explorer.attributes import Attribute, described
+from explorer.attributes import described
 from explorer.cards import Metric
 from explorer.inference import picture
 from explorer.protocol import LatentModel
@@ -25,102 +27,132 @@ from .data import Dataset, Split
 from .directions import sides
 from .judges import READ, Judge, in_chunks, judge
 
-STRENGTHS = (0.5, 1.0, 1.5, 2.0)
+STRENGTHS = (0.0, 0.5, 1.0, 1.5, 2.0)
+MOST = 400  # faces that an attribute is tried on
 Reading = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+Drawn = Callable[[Tensor], Tensor]
 
 
-def flips(model: LatentModel, known: Atlas, data: Dataset) -> list[Metric]:
-    """Flip rate, likeness and the control of every attribute, at every strength."""
-    witness, likeness = (judge(name, data.train) for name in ("witness", "likeness"))
-    values = {name: value.numpy() for name, value in data.held.attributes.items()}
-    thresholds = _thresholds(witness, data.train, known)
+def flips(model: LatentModel, known: Atlas, real: Dataset) -> list[Metric]:
+    """Of every attribute: how often the witness itself is right, then at every strength how many
+    faces it finds changed and how alike they stay, beside a random direction as long.
+
+    ``real`` are the faces at the judges' size, held out in the order of the atlas.
+    """
+    witness, likeness = (judge(name, real.train) for name in ("witness", "likeness"))
+    thresholds = _thresholds(witness, real.train, known)
+    values = {name: value.numpy() for name, value in real.held.attributes.items()}
+    z = torch.from_numpy(known.latents)
+
+    def drawn(z: Tensor) -> Tensor:
+        return in_chunks(lambda part: picture(model.decode(part)), z)
+
+    seen = {"": _read(witness, real.held.x), "_redrawn": _read(witness, drawn(z))}
     found = []
-    for a in described(values):
-        if a.name in known.directions and a.name in READ:
-            lacks, _ = sides(a, values)
-            few = np.flatnonzero(lacks)[:400]
-            x = data.held.x[few].float() / 255
-            edit = _Edit(model, known, a, x, torch.from_numpy(known.latents[few]))
-            found += edit.told(witness, likeness, thresholds[a.name])
+    for a in described({name: values[name] for name in thresholds}):
+        lacks, has = sides(a, values)
+        column, bar = READ.index(a.name), thresholds[a.name]
+        for name, read in seen.items():
+            there = read[:, column] > bar
+            found.append(_right(f"witness{name}/{a.name}", there[has], ~there[lacks]))
+        few = np.flatnonzero(lacks)[:MOST]
+        tried = _Tried(drawn, z[few], real.held.x[few], likeness)
+        move = torch.from_numpy(known.directions[a.name].move)
+        ways = {"": move, "_random": _random(move, torch.from_numpy(known.spread))}
+
+        def witnessed(made: Tensor, column: int = column, bar: float = bar) -> Flags:
+            return _read(witness, made)[:, column] > bar
+
+        for strength in STRENGTHS:
+            for name, way in ways.items() if strength else [("", move)]:
+                where = f"{name}/{a.name}/{strength:g}"
+                both = tried.moved(where, strength * way, witnessed)
+                found += both if strength else both[:1]
     return found
+
+
+def _read(witness: Judge, x: Tensor) -> Reading:
+    """``(N, len(READ) + 1)`` of ``x: (N, C, H, W)``, uint8 or in [0, 1]."""
+    return (
+        in_chunks(lambda p: witness(p if p.is_floating_point() else p / 255), x).double().numpy()
+    )
 
 
 def _thresholds(witness: Judge, train: Split, known: Atlas) -> dict[str, float]:
     """Half way between what the witness reads, on pictures that it was not trained on, where an
     attribute is clearly absent and where it is clearly there."""
-    x = train.x[1::2].float() / 255
-    seen = {name: value[1::2].numpy() for name, value in train.attributes.items()}
-    read = in_chunks(witness, x).double().numpy()
+    read = _read(witness, train.x[1::2])
+    values = {name: value[1::2].numpy() for name, value in train.attributes.items()}
     found = {}
-    for a in described({name: seen[name] for name in known.directions if name in READ}):
-        lacks, has = sides(a, seen)
+    for a in described({name: values[name] for name in known.directions if name in READ}):
+        lacks, has = sides(a, values)
         column = read[:, READ.index(a.name)]
         found[a.name] = float(column[lacks].mean() + column[has].mean()) / 2
     return found
 
 
-class _Edit:
-    """Faces that lack an attribute, ``x: (n, C, H, W)`` and ``z: (n, D)``."""
-
-    def __init__(
-        self, model: LatentModel, known: Atlas, a: Attribute, x: Tensor, z: Tensor
-    ) -> None:
-        self.model, self.a, self.x, self.z = model, a, x, z
-        self.move = torch.from_numpy(known.directions[a.name].move)
-        spread = torch.from_numpy(known.spread)
-        noise = spread * torch.randn(len(spread), generator=torch.Generator().manual_seed(0))
-        # as long, in units of spread, as the move itself
-        self.random = noise * (self.move / spread).norm() / (noise / spread).norm()
-
-    def pictures(self, step: Tensor) -> Tensor:
-        return in_chunks(lambda part: picture(self.model.decode(part)), self.z + step)
-
-    def told(self, witness: Judge, likeness: Judge, threshold: float) -> list[Metric]:
-        column, n, found = READ.index(self.a.name), len(self.x), []
-        plain = self.pictures(torch.zeros_like(self.move))
-        themselves = in_chunks(likeness, self.x)
-        before = _alike(in_chunks(likeness, plain), themselves)
-        for strength in STRENGTHS:
-            for name, way in (("", self.move), ("_random", self.random)):
-                made = self.pictures(strength * way)
-                share = float((in_chunks(witness, made)[:, column] > threshold).float().mean())
-                kept = _alike(in_chunks(likeness, made), themselves) / before
-                protocol = (
-                    f"faces, held-out without it, strength {strength:g}"
-                    f"{', a random direction as long' if name else ''}; networks trained here"
-                )
-                where = f"{self.a.name}/{strength:g}"
-                error = math.sqrt(max(share * (1 - share), 1 / n) / n)
-                found += [
-                    Metric(f"flip{name}/{where}", share, "share", protocol, n, error),
-                    Metric(f"likeness{name}/{where}", kept, "of plain", protocol, n),
-                ]
-        return found
+def _right(name: str, with_it: Flags, without: Flags) -> Metric:
+    """How often the witness is right about either side, both counting alike."""
+    shares = [(float(side.mean()), len(side)) for side in (with_it, without)]
+    error = math.sqrt(sum(share * (1 - share) / n for share, n in shares)) / 2
+    what = "redrawn by the model" if "redrawn" in name else "photographs"
+    said = f"faces, held-out, {what}: the witness tells with from without, both counting alike"
+    right = sum(share for share, _ in shares) / 2
+    return Metric(name, right, "share", said, sum(n for _, n in shares), error)
 
 
-def _alike(a: Tensor, b: Tensor) -> float:
-    return float(torch.nn.functional.cosine_similarity(a, b).mean())
+def _random(move: Tensor, spread: Tensor) -> Tensor:
+    """``(D,)``: as long, in units of ``spread``, as ``move`` itself."""
+    noise = spread * torch.randn(len(spread), generator=torch.Generator().manual_seed(0))
+    return noise * (move / spread).norm() / (noise / spread).norm()
+
+
+class _Tried:
+    """Faces that lack an attribute: latents ``z: (n, D)``, photographs ``x: (n, C, H, W)``."""
+
+    def __init__(self, drawn: Drawn, z: Tensor, x: Tensor, likeness: Judge) -> None:
+        self.drawn, self.z, self.likeness = drawn, z, likeness
+        self.themselves = in_chunks(lambda part: likeness(part / 255), x)
+        self.plain = self._cosine(drawn(z))
+
+    def moved(self, way: str, step: Tensor, witnessed: Callable[[Tensor], Flags]) -> list[Metric]:
+        """The share that ``witnessed`` finds changed a ``step`` further, and how like their
+        photographs these are, relative to the plain ones. ``way`` names attribute and strength."""
+        made, n = self.drawn(self.z + step), len(self.z)
+        said = f"faces, held-out without it, strength {way.rsplit('/', 1)[1]}"
+        said += ", a random direction as long" if way.startswith("_random") else ""
+        share = float(witnessed(made).mean())
+        wide = math.sqrt(max(share * (1 - share), 1 / n) / n)
+        alike = self._cosine(made)
+        ratio = float(alike.mean() / self.plain.mean())
+        # of a ratio of two means, to first order
+        off = float((alike - ratio * self.plain).std() / self.plain.mean()) / math.sqrt(n)
+        told = f"{said}; networks trained here"
+        return [
+            Metric(f"flip{way}", share, "share", told, n, wide),
+            Metric(f"likeness{way}", ratio, "of plain", told, n, off),
+        ]
+
+    def _cosine(self, made: Tensor) -> Tensor:
+        return cosine_similarity(in_chunks(self.likeness, made), self.themselves)
 
 
 def side_effects(
-    model: LatentModel, known: Atlas, data: Dataset, strength: float = 1.0
+    model: LatentModel, known: Atlas, real: Dataset, strength: float = 1.0, n: int = 300
 ) -> tuple[list[str], Reading]:
     """Names, and ``(A, A)``: how far, in spreads of the witness's own reading, each attribute's
-    direction (row) moves the reading of each (column)."""
-    witness = judge("witness", data.train)
-    names = [a.name for a in described(_listed(known)) if a.name in READ]
+    direction (row) moves the reading of each (column) in the first ``n`` held-out faces."""
+    witness = judge("witness", real.train)
+    listed = {name: known.attributes[name] for name in known.directions if name in READ}
+    names = [a.name for a in described(listed)]
     columns = [READ.index(name) for name in names]
-    z = torch.from_numpy(known.latents[:300])
+    z = torch.from_numpy(known.latents[:n])
 
-    def read(step: Tensor) -> Tensor:
-        made = in_chunks(lambda part: picture(model.decode(part)), z + step)
-        return in_chunks(witness, made)[:, columns]
+    def read(z: Tensor) -> Reading:
+        made = in_chunks(lambda part: picture(model.decode(part)), z)
+        return _read(witness, made)[:, columns]
 
-    before = read(torch.zeros(z.shape[1]))
-    moves = (torch.from_numpy(known.directions[name].move) for name in names)
-    rows = [((read(strength * move) - before).mean(0) / before.std(0)).numpy() for move in moves]
-    return names, np.stack(rows).astype(np.float64)
-
-
-def _listed(known: Atlas) -> Mapping[str, NDArray[np.float32]]:
-    return {name: known.attributes[name] for name in known.directions if name in known.attributes}
+    before = read(z)
+    moves = (torch.from_numpy(strength * known.directions[name].move) for name in names)
+    return names, np.stack([(read(z + move) - before).mean(0) / before.std(0) for move in moves])

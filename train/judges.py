@@ -55,7 +55,7 @@ class Judging:
 JUDGES = {
     "features": Judging(epochs=8, width=16, seed=11),
     "witness": Judging(epochs=12, width=24, seed=12, every=2, size=64),
-    "likeness": Judging(epochs=20, width=16, seed=13, size=64, out=64),
+    "likeness": Judging(epochs=12, width=16, seed=13, size=64, out=64),
 }
 
 
@@ -205,9 +205,9 @@ def _contrasts(net: Judge, split: Split) -> Iterator[Tensor]:
 
 
 def _disguised(x: Tensor) -> Tensor:
-    """Mirrored, shifted, recoloured, blurred, a part hidden: each picture otherwise."""
+    """Mirrored, lit otherwise, shifted, recoloured, blurred, a part hidden: each its own way."""
     mirrored = torch.rand(len(x), 1, 1, 1) < 0.5
-    x = augmented(torch.where(mirrored, x.flip(-1), x))
+    x = augmented(torch.where(mirrored, x.flip(-1), x)) + (torch.rand(len(x), 1, 1, 1) - 0.5)
     return _half_blurred(x)[0]
 
 
