@@ -1,5 +1,7 @@
 """The networks that judge faces, and what they are asked; at a tiny size, on made-up faces."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from train import appearance, flips, judges
 from train.atlas import centres
 from train.data import Dataset, Split
 from train.directions import directions
+from train.disguise import _shifted, _with_a_hole, augmented
 from train.judges import Judging, blurred, in_chunks, judge, resized
 
 SPEC = DataSpec("faces", 3, 32, 32)
@@ -102,6 +105,42 @@ def test_pictures_are_brought_to_one_size(size):
     assert seen.shape == (2, 3, size, size)
     assert torch.allclose(seen.mean((2, 3)), x.mean((2, 3)), atol=0.03)
     assert 0 <= seen.min() <= seen.max() <= 1
+
+
+@pytest.mark.parametrize("shape", [(6, 3, 16, 16), (6, 1, 28, 20)])
+def test_augmenting_keeps_shape_and_lets_every_gradient_through(shape):
+    torch.manual_seed(0)
+    x = torch.rand(shape, dtype=torch.float64, requires_grad=True)
+    seen = augmented(x)
+    assert seen.shape == x.shape
+    torch.manual_seed(0)
+    assert torch.autograd.gradcheck(
+        lambda x: (torch.manual_seed(1), augmented(x))[1][:, :, ::5, ::5], x, fast_mode=True
+    )
+
+
+def test_what_is_shifted_is_the_picture_itself():
+    torch.manual_seed(0)
+    x = torch.rand(40, 1, 16, 16) + 1
+    ways = list(itertools.product(range(-2, 3), repeat=2))
+    found = set()
+    for before, after in zip(x[:, 0], _shifted(x)[:, 0], strict=True):
+        for dy, dx in ways:
+            moved = torch.zeros(20, 20)
+            moved[2:18, 2:18] = before
+            if torch.equal(moved[2 + dy : 18 + dy, 2 + dx : 18 + dx], after):
+                found.add((dy, dx))
+                break
+        else:
+            pytest.fail("not a shift")
+    assert len(found) > 10
+
+
+def test_a_hole_takes_at_most_a_quarter():
+    torch.manual_seed(0)
+    share = (_with_a_hole(torch.ones(200, 1, 16, 16)) == 0.5).float().mean((1, 2, 3))
+    assert share.max() == 0.25
+    assert share.min() < 0.15
 
 
 # -- what they are asked

@@ -1,6 +1,5 @@
 """The adversarial objective: who learns from the critic, how much, and what is shipped of it."""
 
-import itertools
 import math
 
 import numpy as np
@@ -18,7 +17,7 @@ from train import grow, loop
 from train.config import TrainConfig, recipe
 from train.data import Split, spec
 from train.objectives import ELBO, VAEGAN
-from train.objectives.critic import Critic, _shifted, _with_a_hole, augmented
+from train.objectives.critic import Critic
 from train.objectives.vaegan import KEEN, LARGEST, LAZY, _doubt, _likeness
 from train.trainer import prepare
 
@@ -114,10 +113,8 @@ def test_a_critic_that_hardly_speaks_is_not_made_to_shout(critic, x):
     with torch.no_grad():
         critic.verdict.weight *= 1e-9
     pictures = x.clone().requires_grad_()
-    torch.manual_seed(0)
     _doubt(critic, pictures, torch.tensor(5.0)).backward()
-    torch.manual_seed(0)
-    (slope,) = torch.autograd.grad(critic(augmented(pictures)).mean(), pictures)
+    (slope,) = torch.autograd.grad(critic(pictures).mean(), pictures)
     assert torch.allclose(pictures.grad, -LARGEST * slope)
 
 
@@ -167,15 +164,14 @@ def test_what_the_critic_knows_is_half_of_what_it_tells_apart(model, x):
     apart = torch.stack([t["real"] - t["made"] for t in told]).detach() / 2
     knows = torch.stack([t["knows"] for t in told])
     assert knows[0].item() == pytest.approx(KEEN * apart[0].item())
-    assert abs((knows[-1] - apart[-200:].mean()).item()) < 3 * apart.std().item() * KEEN**0.5
+    assert knows[-1].item() == pytest.approx(apart.mean().item(), rel=0.01)
     assert torch.equal(second.module.state_dict()["knows"], second.module.knows)  # it is kept
 
 
 # -- the critic
 
 
-def test_the_penalty_is_the_squared_gradient_on_real_pictures_now_and_then(model, x, monkeypatch):
-    monkeypatch.setattr("train.objectives.vaegan.augmented", lambda x: x.clone())
+def test_the_penalty_is_the_squared_gradient_on_real_pictures_now_and_then(model, x):
     _, _, (_, second) = learned(VAEGAN(r1=3.0), model, x, step=0)
     seen = {step: second.loss(x, None, step) for step in (0, 1, LAZY)}
     assert "r1" in seen[0]
@@ -183,7 +179,7 @@ def test_the_penalty_is_the_squared_gradient_on_real_pictures_now_and_then(model
     assert "r1" in seen[LAZY]
     real = x.clone().requires_grad_()
     (slope,) = torch.autograd.grad(second.module(real).sum(), real)
-    known = slope.square().sum().item() / len(x)
+    known = slope.square().sum().item() / (16 * len(x))  # a part
     assert seen[0]["r1"].item() == pytest.approx(known)
     extra = seen[0]["loss"] - seen[1]["loss"]
     assert extra.item() == pytest.approx(LAZY * 3.0 / 2 * known)
@@ -202,52 +198,19 @@ def test_a_critic_learns_to_tell_light_from_dark(critic):
     assert (critic(dark) < 0).all()
 
 
-def test_it_sees_whether_a_batch_varies(critic, x):
-    with torch.no_grad():
-        alone = critic(x[:1].expand(8, -1, -1, -1))
-        among_others = critic(x)
-    assert not torch.allclose(alone[0], among_others[0])
+def test_every_verdict_is_on_a_part_of_the_picture(critic, x):
+    x = x.clone().requires_grad_()
+    said = critic(x)
+    assert said.shape == (8, 16)
+    (slope,) = torch.autograd.grad(said[:, 0].sum(), x)
+    assert (slope[..., 0, 0] != 0).all()
+    assert (slope[..., -1, :] == 0).all()
+    assert (slope[..., :, -1] == 0).all()
 
 
 def test_pictures_that_cannot_be_halved_are_told():
     with pytest.raises(RunError, match="7 x 7"):
         Critic((1, 7, 7), 8)
-
-
-@pytest.mark.parametrize("shape", [(6, 3, 16, 16), (6, 1, 28, 20)])
-def test_augmenting_keeps_shape_and_lets_every_gradient_through(shape):
-    torch.manual_seed(0)
-    x = torch.rand(shape, dtype=torch.float64, requires_grad=True)
-    seen = augmented(x)
-    assert seen.shape == x.shape
-    torch.manual_seed(0)
-    assert torch.autograd.gradcheck(
-        lambda x: (torch.manual_seed(1), augmented(x))[1][:, :, ::5, ::5], x, fast_mode=True
-    )
-
-
-def test_what_is_shifted_is_the_picture_itself():
-    torch.manual_seed(0)
-    x = torch.rand(40, 1, 16, 16) + 1
-    ways = list(itertools.product(range(-2, 3), repeat=2))
-    found = set()
-    for before, after in zip(x[:, 0], _shifted(x)[:, 0], strict=True):
-        for dy, dx in ways:
-            moved = torch.zeros(20, 20)
-            moved[2:18, 2:18] = before
-            if torch.equal(moved[2 + dy : 18 + dy, 2 + dx : 18 + dx], after):
-                found.add((dy, dx))
-                break
-        else:
-            pytest.fail("not a shift")
-    assert len(found) > 10
-
-
-def test_a_hole_takes_at_most_a_quarter():
-    torch.manual_seed(0)
-    share = (_with_a_hole(torch.ones(200, 1, 16, 16)) == 0.5).float().mean((1, 2, 3))
-    assert share.max() == 0.25
-    assert share.min() < 0.15
 
 
 # -- the decoder

@@ -107,6 +107,10 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("bundle", metavar="BUNDLE", type=Path, help="its folder")
     made.add_argument("--k", type=int, default=5000, help="importance samples (default 5000)")
     made.add_argument("--n", type=int, help="pictures for the log-likelihood (default: all)")
+
+    made = verb(effects, "say what else each attribute's direction changes")
+    made.add_argument("bundle", metavar="BUNDLE", type=Path, help="its folder")
+
     made = verb(compare, "measure how much better a bundle is than another")
     made.add_argument("bundle", metavar="BUNDLE", type=Path, help="whose card is told")
     made.add_argument("other", metavar="OTHER", type=Path, help="what it is compared with")
@@ -316,6 +320,15 @@ def evaluate(args: argparse.Namespace) -> int:
     from .evaluate import evaluate as measure
 
     measure(args.bundle, args.k, args.n)
+    return 0
+
+
+def effects(args: argparse.Namespace) -> int:
+    """A table: how far each attribute's direction (row), one unit long, moves what the witness
+    reads of each attribute (column), in spreads of its reading, over 300 held-out faces."""
+    from .evaluate import effects as measure
+
+    measure(args.bundle)
     return 0
 
 

@@ -26,7 +26,7 @@ from .batches import seen
 from .config import TrainConfig
 from .data import Dataset, Split, load
 from .directions import sides
-from .flips import flips
+from .flips import flips, side_effects
 from .judges import SIZE
 from .particulars import particulars
 from .quadrants import measured
@@ -87,6 +87,18 @@ def tell(metrics: Sequence[Metric]) -> None:
     for metric in metrics:
         error = f" ± {metric.error:.2f}" if metric.error is not None else ""
         print(f"{metric.name:22} {metric.value:10.4g}{error} {metric.unit:8} {metric.protocol}")
+
+
+def effects(folder: Path) -> None:
+    """Prints what each attribute's direction changes besides (`flips.side_effects`)."""
+    model, card = bundle.load(folder)
+    known = atlas.load(folder, card.files.get(cards.ATLAS))
+    if card.data.name != "faces" or known is None or not known.directions:
+        raise BundleError(f"{card.name} knows no directions of faces. Choose a model of faces.")
+    names, table = side_effects(model, known, load("faces", {"size": SIZE}))
+    print(f"{'':12}" + "".join(f"{name[:8]:>9}" for name in names))
+    for name, row in zip(names, table, strict=True):
+        print(f"{name:12}" + "".join(f"{value:9.2f}" for value in row))
 
 
 def compare(folder: Path, other: Path, k: int = 1000, n: int = 2000) -> Card:

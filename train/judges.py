@@ -27,7 +27,7 @@ from explorer.rng import seeded
 
 from .data import Split
 from .data.places import cache, once
-from .objectives.critic import augmented
+from .disguise import augmented
 
 SIZE = 128  # pixels on a side of what is judged; smaller pictures are enlarged
 BATCH = 64

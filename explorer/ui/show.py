@@ -13,6 +13,7 @@ import streamlit as st
 from numpy.typing import ArrayLike, NDArray
 
 from explorer import images
+from explorer.attributes import ATTRIBUTES
 from explorer.cards import Metric
 from explorer.errors import ExplorerError
 from explorer.shelf import Opened
@@ -77,7 +78,13 @@ BEGINNINGS = {
     "rate/": "information in ",
     "cluster_accuracy/": "accuracy of ",
     "rest/": "log p of the other quadrants: ",
+    "frechet/": "Fréchet distance of ",
+    "kernel/": "kernel distance of ",
+    "precision/": "precision of ",
+    "recall/": "recall of ",
+    "sharpness/": "sharpness of ",
 }
+OF_DIALS = ("auc/", "witness", "flip", "likeness")  # begin the numbers of an attribute's dial
 
 
 def called(metric: Metric) -> str:
@@ -102,6 +109,30 @@ def numbers(metrics: Sequence[Metric]) -> None:
         for m in metrics
     ]
     # a table of the page, not of a grid: what does not fit goes on in the next line
+    st.table(rows, border="horizontal", hide_index=True)
+
+
+def dials(metrics: Sequence[Metric]) -> None:
+    """A table of what attributes' dials do, from the numbers that begin with OF_DIALS."""
+    known = {m.name: m for m in metrics}
+    names = [m.name.removeprefix("auc/") for m in metrics if m.name.startswith("auc/")]
+    titles = {a.name: a.title for a in ATTRIBUTES}
+
+    def cell(name: str, form: str = "{:.0%}") -> str:
+        m = known.get(name)
+        if m is None:
+            return ""
+        return form.format(m.value) + ("" if m.error is None else f" ± {form.format(m.error)}")
+
+    rows = []
+    for name in names:
+        row = {"Dial": titles.get(name, name), "AUC": cell(f"auc/{name}", "{:.2f}")}
+        for strength in ("1", "2"):
+            row[f"Flips at {strength}"] = cell(f"flip/{name}/{strength}")
+            row[f"By chance at {strength}"] = cell(f"flip_random/{name}/{strength}")
+            row[f"Likeness at {strength}"] = cell(f"likeness/{name}/{strength}", "{:.2f}")
+        row["Witness right"] = cell(f"witness/{name}")
+        rows.append({title: text for title, text in row.items() if text})
     st.table(rows, border="horizontal", hide_index=True)
 
 

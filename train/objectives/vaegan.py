@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution
 from torch.nn import functional as F
 
 from explorer.distributions import draw, rate
@@ -21,7 +20,7 @@ from explorer.inference import picture
 from explorer.protocol import LatentModel
 
 from ..data import Split
-from .critic import Critic, augmented
+from .critic import Critic
 from .elbo import Multiplier
 from .phase import Phase, Terms
 
@@ -35,9 +34,10 @@ LARGEST = 1e4  # weight of the adversary, however small its gradient
 class VAEGAN:
     """The bound, a likeness in the critic's features, and a critic that pictures must convince.
 
-    The critic tells training pictures from what the decoder makes, half of it reconstructions
-    and half draws from the prior (hinge loss, differentiable augmentation, gradient penalty R1
-    of Mescheder et al. 2018, arXiv:1801.04406). It teaches the decoder alone: were its gradient
+    The critic tells training pictures from reconstructions, part by part (hinge loss, gradient
+    penalty R1 of Mescheder et al. 2018, arXiv:1801.04406). Draws from the prior it is not shown:
+    no picture says what they should have been, and what then pleases a small critic is garish.
+    What it teaches the decoder they share. It teaches the decoder alone: were its gradient
     to reach the encoder, people would come out as somebody more usual. Its weight is such that
     where pictures meet critic its gradient is at most ``adversary`` times as large as that of the
     reconstruction (after Esser et al. 2021, arXiv:2012.09841, there at the last layer), and less
@@ -94,9 +94,10 @@ class VAEGAN:
             )
             if step < self.after:
                 return terms
-            drawn = picture(model.decode(_half_drawn(z.detach(), p), y))
-            made = drawn.detach()
             likeness, pull = _likeness(critic, x, picture(seen), self.similarity)
+            # drawn once more, from a latent through which nothing flows back to the encoder
+            drawn = picture(model.decode(z.detach(), y))
+            made = drawn.detach()
             doubt = _doubt(critic, drawn, self.adversary * critic.knows.clamp(0, 1) * pull)
             return terms | dict(
                 loss=terms["loss"] + likeness + doubt, likeness=likeness, adversary=doubt
@@ -104,8 +105,8 @@ class VAEGAN:
 
         def judge(x: Tensor, y: Tensor | None, step: int) -> Terms:
             lazy = self.r1 > 0 and (step - self.after) % LAZY == 0
-            real = augmented(x).requires_grad_(lazy)
-            on_real, on_made = critic(real), critic(augmented(made))
+            real = x.detach().requires_grad_(lazy)
+            on_real, on_made = critic(real), critic(made)
             terms = dict(
                 loss=F.relu(1 - on_real).mean() + F.relu(1 + on_made).mean(),
                 real=on_real.mean(),
@@ -115,7 +116,7 @@ class VAEGAN:
             terms["knows"] = critic.knows.clone()
             if lazy:
                 (slope,) = torch.autograd.grad(on_real.sum(), real, create_graph=True)
-                penalty = slope.square().flatten(1).sum(1).mean()
+                penalty = slope.square().sum() / on_real.numel()
                 terms["loss"] = terms["loss"] + LAZY * self.r1 / 2 * penalty
                 terms["r1"] = penalty
             return terms
@@ -124,12 +125,6 @@ class VAEGAN:
             Phase("vae", nn.ModuleList([model, held]), learn, momentum=0.5),
             Phase("critic", critic, judge, begins=self.after, momentum=0.5),
         ]
-
-
-def _half_drawn(z: Tensor, p: Distribution) -> Tensor:
-    """``(B, D)``: the first half of ``z: (B, D)``, then draws from ``p``."""
-    drawn = p.sample() if p.batch_shape else p.sample(torch.Size([len(z)]))
-    return torch.cat([z[: len(z) // 2], drawn[len(z) // 2 :]])
 
 
 def _likeness(critic: Critic, x: Tensor, again: Tensor, weight: float) -> tuple[Tensor, Tensor]:
@@ -157,7 +152,7 @@ def _doubt(critic: Critic, made: Tensor, pull: Tensor) -> Tensor:
     """``()``: what the critic holds against ``made: (B, C, H, W)``, weighted so that its gradient
     with respect to them is as long as ``pull``."""
     leaf = made.detach().requires_grad_()
-    verdict = -critic(augmented(leaf)).mean()
+    verdict = -critic(leaf).mean()
     (slope,) = torch.autograd.grad(verdict, leaf)
     weight = (pull / slope.norm().clamp(min=1e-12)).clamp(max=LARGEST)
     return _with_gradient(weight * verdict, made, weight * slope)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from explorer import diagnostics
+from explorer.cards import Metric
 from explorer.device import available
 from explorer.shelf import SHELF, Opened
 from explorer.ui import cache, opening, show, wander
@@ -52,7 +55,7 @@ def card(bench: Workbench, opened: Opened) -> None:
     trust(opened)
     st.markdown("### How good it is")
     if said.metrics:
-        show.numbers(said.metrics)
+        numbers(said.metrics)
     elif said.family == "foreign":
         st.caption(
             "Its file tells no numbers, and how its pixels scatter is not among its weights: nats "
@@ -65,6 +68,25 @@ def card(bench: Workbench, opened: Opened) -> None:
         )
     coordinates(opened)
     origin(opened)
+
+
+def numbers(metrics: Sequence[Metric]) -> None:
+    """What was measured of the whole, and of each dial."""
+    of_dials = [m for m in metrics if m.name.startswith(show.OF_DIALS)]
+    show.numbers([m for m in metrics if m not in of_dials])
+    if of_dials:
+        with st.expander("What its attribute dials do, on pictures that it never saw"):
+            show.dials(of_dials)
+            st.caption(FLIPS)
+
+
+FLIPS = (
+    "AUC: how well a straight line through the latent space tells with from without; 1 is always, "
+    "0.5 is chance. Flips: the share of faces without it that a classifier of another making "
+    "finds to have it when the dial stands there; by chance: the same for a random direction. "
+    "Likeness: how like the photograph the changed face is, relative to the unchanged one, to a "
+    "network that was told no attribute. Witness right: how often the classifier itself is."
+)
 
 
 def trust(opened: Opened) -> None:

@@ -89,7 +89,8 @@ def how(metric: Metric | None) -> str:
 
 def line(card: Card) -> str:
     """What it has beside the table's columns: its own numbers, and the published one."""
-    others = [m for m in card.metrics if m.name not in COLUMNS and not m.name.startswith("auc/")]
+    told = {*COLUMNS, *(m.name for m in card.metrics if m.name.startswith(show.OF_DIALS))}
+    others = [m for m in card.metrics if m.name not in told]
     own = ", ".join(f"{show.called(m)} {said(m)}" for m in others)
     facts = [f"{own[0].upper()}{own[1:]}."] if own else []
     if "published" in card.notes:
