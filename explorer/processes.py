@@ -38,6 +38,11 @@ def launch(folder: Path, command: Sequence[str]) -> subprocess.Popen[bytes]:
         )
 
 
+def helping() -> bool:
+    """Whether this process is one of several that train together, and not the first."""
+    return int(os.environ.get("RANK", 0)) > 0
+
+
 def found(status: Mapping[str, Any]) -> psutil.Process | None:
     """The living trainer that ``status`` names, unless its number has been given to another.
 

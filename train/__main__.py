@@ -6,13 +6,14 @@ Modules are imported where they are used, so that help and mistakes do not wait 
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from explorer.errors import DataError, ExplorerError
+from explorer.errors import DataError, ExplorerError, RunError
 
 if TYPE_CHECKING:
     from explorer.runs import Run
@@ -70,8 +71,8 @@ def parser() -> argparse.ArgumentParser:
 
     made = verb(resume, "go on with a run that was stopped or killed")
     made.add_argument("run", metavar="DIR", type=Path, help="the run's folder")
-
     made.add_argument("--now", action="store_true", help=NOW)
+    made.add_argument("--processes", metavar="N", type=int, help="that share every batch")
 
     made = verb(fork, "go on from a run's newest checkpoint with something changed")
     made.add_argument("parent", metavar="RUN", type=Path, help="the run's folder")
@@ -185,12 +186,18 @@ def data(args: argparse.Namespace) -> int:
 
 def start(args: argparse.Namespace) -> int:
     """Trains a model from a recipe. Any of its settings can be changed: --epochs 2,
-    --model.latent 8, --terms.beta 4. Ctrl-C stops at the next step, with a checkpoint."""
+    --model.latent 8, --terms.beta 4, --processes 2. Ctrl-C stops at the next step, with a
+    checkpoint."""
+    from explorer.processes import helping
     from explorer.runs import Run
 
     from .config import recipe
     from .data import spec
 
+    if helping():
+        if not args.run:
+            raise RunError("Several machines need --run DIR, on a disk that they share.")
+        return _help(Run(args.run))
     seed = {} if args.seed is None else {"seed": str(args.seed)}
     config = recipe(args.recipe, args.overrides | seed)
     spec(config.dataset, config.data)  # a mistake is told before there is a run
@@ -202,10 +209,19 @@ def start(args: argparse.Namespace) -> int:
 
 def resume(args: argparse.Namespace) -> int:
     """Goes on where a run's newest checkpoint stands; a run that is done stays as it is."""
+    from explorer.processes import helping
     from explorer.runs import STOPPABLE, Run
 
+    from .config import TrainConfig
+
     run = Run(args.run)
-    run.config()
+    if helping():
+        return _help(run)
+    config = run.config()
+    if args.processes:
+        told = TrainConfig.from_dict(config | {"processes": args.processes}, run.name)
+        with run.hold():
+            run.instruct(told.as_dict())
     if run.status()["state"] not in STOPPABLE:
         (run.folder / "stop").unlink(missing_ok=True)  # what stopped it the last time
     return _train(run, args.now)
@@ -226,6 +242,18 @@ def fork(args: argparse.Namespace) -> int:
     return _train(run, args.now)
 
 
+def _help(run: Run) -> int:
+    """Takes this process's part in a training whose first process is another."""
+    from .team import end_with_the_first
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first one says when to stop
+    end_with_the_first()
+    from .loop import help_with
+
+    help_with(run)
+    return 0
+
+
 def _train(run: Run, at_once: bool) -> int:
     """Trains in the foreground once it is this run's turn; the first Ctrl-C asks the run to stop,
     the second ends it."""
@@ -238,7 +266,8 @@ def _train(run: Run, at_once: bool) -> int:
         run.stop()
 
     signal.signal(signal.SIGINT, ask)
-    with run.hold(), line.turn(run, at_once):
+    started = "WORLD_SIZE" in os.environ  # by torchrun: the others are here, and wait
+    with run.hold(), line.turn(run, at_once or started):
         from .loop import go_on
 
         return 0 if go_on(run) in ("done", *ENDS) else 1

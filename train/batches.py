@@ -13,9 +13,10 @@ from explorer.rng import seeded
 
 from .config import TrainConfig
 from .data import Dataset, Split
+from .team import ALONE, Team
 
 
-def check(config: TrainConfig, data: Dataset) -> None:
+def check(config: TrainConfig, data: Dataset, team: Team = ALONE) -> None:
     """Raises DataError where data and settings do not go together."""
     likelihood = LIKELIHOODS.get(config.model.get("likelihood", "bernoulli"))
     if likelihood is not None and likelihood.binary and data.spec.channels != 1:
@@ -26,6 +27,11 @@ def check(config: TrainConfig, data: Dataset) -> None:
     if len(data.train.x) < 2 or len(data.held.x) < 1:
         raise DataError(
             f"{data.spec.name} has {len(data.train.x)} pictures to train on; give more."
+        )
+    if min(config.batch, len(data.train.x)) < team.size:
+        raise DataError(
+            f"{team.size} processes cannot share a batch of "
+            f"{min(config.batch, len(data.train.x))}. Choose fewer processes, or a larger batch."
         )
 
 
@@ -47,10 +53,11 @@ def _order(pictures: int, seed: int) -> Tensor:
 
 
 def batch(
-    split: Split, config: TrainConfig, step: int, device: torch.device
+    split: Split, config: TrainConfig, step: int, device: torch.device, team: Team = ALONE
 ) -> tuple[Tensor, Tensor | None]:
-    """``x: (B, C, H, W)`` float32 in [0, 1] as the config wants it seen, and its labels."""
-    pick = indices(len(split.x), config, step)
+    """``x: (B, C, H, W)`` float32 in [0, 1] as the config wants it seen, and its labels: all of
+    the batch, or the part of one process of a ``team``."""
+    pick = team.part(indices(len(split.x), config, step))
     x = split.x.index_select(0, pick).to(device)
     y = None if split.y is None else split.y[pick].to(device)
     x = x.float().div_(255)

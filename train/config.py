@@ -70,7 +70,13 @@ class TrainConfig:
     )
     seed: int = field(default=0, metadata=dict(range=(0, 2**31 - 1)))
     threads: int = field(
-        default=0, metadata=dict(range=(0, 256), help="processor threads; 0 leaves one core free")
+        default=0,
+        metadata=dict(
+            range=(0, 256), help="processor threads of a process; 0 leaves one core free"
+        ),
+    )
+    processes: int = field(
+        default=1, metadata=dict(range=(1, 64), help="processes that share every batch")
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
 

@@ -16,9 +16,11 @@ from torch import Tensor, nn
 from explorer.errors import ExplorerError
 from explorer.runs import Run
 
-from . import batches, checkpoints
+from . import batches, checkpoints, team
+from .adam import Adam
 from .config import TrainConfig
 from .log import Log
+from .objectives import Phase, Terms
 from .trainer import Trainer, prepare, threads
 
 
@@ -34,14 +36,15 @@ def train(run: Run, quiet: bool = False) -> str:
 
 def go_on(run: Run, quiet: bool = False) -> str:
     """As ``train``, by whoever holds the run."""
-    trainer = None
+    trainer, crew = None, team.ALONE
     try:
         newest = run.checkpoint()
         step = int(newest.name) if newest else 0
         config = TrainConfig.from_dict(run.config(), run.name)
         _yield_to_others(config)
         run.report("running", step, note="reading the data")
-        trainer = prepare(config)
+        crew = team.gathered(run, config.processes)
+        trainer = prepare(config, crew)
         checkpoints.resume(run, trainer)
         state = _loop(run, trainer, quiet)
         run.report(state, trainer.step, of=trainer.total)
@@ -57,6 +60,24 @@ def go_on(run: Run, quiet: bool = False) -> str:
             raise
         print(f"{run.name} failed: {sentence}", file=sys.stderr)
         return "failed"
+    finally:
+        crew.leave()
+
+
+def help_with(run: Run) -> None:
+    """What a process that is not the first of a run does: its part of every batch, and no file.
+
+    Raises ExplorerError where the first one is gone.
+    """
+    crew = team.gathered(run, 1)
+    try:
+        config = TrainConfig.from_dict(run.config(), run.name)
+        _yield_to_others(config)
+        trainer = prepare(config, crew)
+        checkpoints.resume(run, trainer)
+        _loop(run, trainer, quiet=True)
+    finally:
+        crew.leave()
 
 
 def _end(run: Run, trainer: Trainer | None, state: str, **more: str) -> None:
@@ -78,6 +99,8 @@ def _sentence(error: Exception, run: Run) -> str | None:
         return f"The machine ran out of memory; choose a smaller batch or model. {kept}"
     if _disk_is_full(error):
         return f"The disk is full. Make room and resume. {kept}"
+    if isinstance(error, team.Lost):
+        return f"{error} {kept} Resume it, with fewer processes if that happens again."
     if isinstance(error, FloatingPointError | SafetensorError):
         return f"{error} {kept}"
     return str(error) if isinstance(error, ExplorerError | OSError) else None
@@ -100,17 +123,19 @@ def _yield_to_others(config: TrainConfig) -> None:
 
 def _loop(run: Run, trainer: Trainer, quiet: bool) -> str:
     config = trainer.config
-    log = Log(run, trainer.total, config.batch, quiet)
+    log = Log(run, trainer.total, config.batch, quiet) if trainer.team.first else None
     while trainer.step < trainer.total:
-        if run.stop_requested():
+        if trainer.team.firsts(torch.tensor(run.stop_requested())):
             checkpoints.save(run, trainer)
             return run.asked_end()
         lr = advance(trainer)
 
         step, last = trainer.step, trainer.step == trainer.total
         if step % config.log_every == 0 or step == 1 or last:
-            log.write(step, trainer.means.take(), lr)
-        if step % config.evaluate_every == 0 or step == config.log_every or last:
+            means = trainer.means.take()
+            if log:
+                log.write(step, means, lr)
+        if log and (step % config.evaluate_every == 0 or step == config.log_every or last):
             log.held_out(step, trainer.average, trainer.data, config)
         if step % config.checkpoint_every == 0 or step == config.log_every or last:
             checkpoints.save(run, trainer)
@@ -119,7 +144,9 @@ def _loop(run: Run, trainer: Trainer, quiet: bool) -> str:
 
 def advance(trainer: Trainer) -> float:
     """One step on the next batch; returns its learning rate. Nothing in it waits for a value."""
-    x, y = batches.batch(trainer.data.train, trainer.config, trainer.step, trainer.device)
+    x, y = batches.batch(
+        trainer.data.train, trainer.config, trainer.step, trainer.device, trainer.team
+    )
     lr = _schedule(trainer)
     trainer.means.add(update(trainer, x, y))
     follow(trainer)
@@ -133,14 +160,25 @@ def update(trainer: Trainer, x: Tensor, y: Tensor | None) -> dict[str, Tensor]:
     for k, (phase, optimizer) in enumerate(zip(trainer.phases, trainer.optimizers, strict=True)):
         if trainer.step < phase.begins:
             continue
-        terms = phase.loss(x, y, trainer.step)
-        optimizer.zero_grad()
-        terms["loss"].backward()
+        terms = _slopes(trainer, phase, optimizer, x, y)
         if trainer.config.clip:
             nn.utils.clip_grad_norm_(phase.module.parameters(), trainer.config.clip)
         optimizer.step()
-        seen |= {f"{phase.name}/{n}" if k else n: value.detach() for n, value in terms.items()}
+        seen |= {f"{phase.name}/{n}" if k else n: value for n, value in terms.items()}
     return seen
+
+
+def _slopes(trainer: Trainer, phase: Phase, optimizer: Adam, x: Tensor, y: Tensor | None) -> Terms:
+    """Leaves the gradient of the whole batch, whose part this process has in ``x`` and ``y``, in
+    the parameters; returns the terms of the whole batch."""
+    terms = phase.loss(x, y, trainer.step)
+    optimizer.zero_grad()
+    terms["loss"].backward()
+    terms = {name: value.detach() for name, value in terms.items()}
+    slopes = [p.grad for p in optimizer.parameters if p.grad is not None]
+    share = len(x) / min(trainer.config.batch, len(trainer.data.train.x))
+    trainer.team.total([*slopes, *terms.values()], share)
+    return terms
 
 
 def _schedule(trainer: Trainer) -> float:

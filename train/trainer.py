@@ -22,6 +22,7 @@ from .config import TrainConfig
 from .data import Dataset, load
 from .grow import grow
 from .objectives import OBJECTIVES, Phase
+from .team import ALONE, Team
 
 
 @dataclass
@@ -58,6 +59,7 @@ class Trainer:
     phases: list[Phase]
     optimizers: list[Adam]
     device: torch.device
+    team: Team = ALONE  # the processes that share its batches
     step: int = 0
     means: Means = field(default_factory=Means)  # of what has not been recorded yet
 
@@ -67,18 +69,18 @@ class Trainer:
         return self.config.epochs * batches.per_epoch(len(self.data.train.x), self.config.batch)
 
 
-def prepare(config: TrainConfig) -> Trainer:
+def prepare(config: TrainConfig, team: Team = ALONE) -> Trainer:
     """A trainer at step 0, everything in it a function of ``config``."""
-    return assemble(config, load(config.dataset, config.data))
+    return assemble(config, load(config.dataset, config.data), team)
 
 
-def assemble(config: TrainConfig, data: Dataset) -> Trainer:
+def assemble(config: TrainConfig, data: Dataset, team: Team = ALONE) -> Trainer:
     """A trainer at step 0 on ``data``. Raises ExplorerError where it does not fit the config."""
     if config.objective not in OBJECTIVES:
         raise RunError(f"Unknown objective {config.objective!r}; known: {', '.join(OBJECTIVES)}.")
     torch.manual_seed(config.seed)
-    device = torch.device(resolve(config.device))
-    batches.check(config, data)
+    device = team.place(resolve(config.device))
+    batches.check(config, data, team)
     card = _card(config, data)
     model = bundle.build(card)
     model.start_at(data.train.mean_picture())
@@ -92,7 +94,14 @@ def assemble(config: TrainConfig, data: Dataset) -> Trainer:
         phase.module.to(device)
     adam = [Adam(p.module.parameters(), config.lr, (p.momentum, 0.99)) for p in phases]
     average = copy.deepcopy(model).requires_grad_(False) if config.ema else model
-    return Trainer(config, data, card, model, average, phases, adam, device)
+    if team.rank:  # the same weights, and noise of its own
+        torch.manual_seed(noise_seed(config, team.rank, 0))
+    return Trainer(config, data, card, model, average, phases, adam, device, team)
+
+
+def noise_seed(config: TrainConfig, rank: int, step: int) -> int:
+    """What the draws of a process begin with where no checkpoint has kept them."""
+    return hash((config.seed, rank, step)) % 2**63
 
 
 def _card(config: TrainConfig, data: Dataset) -> Card:
@@ -116,5 +125,6 @@ def _card(config: TrainConfig, data: Dataset) -> Card:
 
 
 def threads(config: TrainConfig) -> int:
-    """Processor threads that a run takes."""
-    return config.threads or max(1, (os.cpu_count() or 2) - 1)
+    """Processor threads that each process of a run takes."""
+    here = os.environ.get("LOCAL_WORLD_SIZE", config.processes)  # torchrun's, on this machine
+    return config.threads or max(1, ((os.cpu_count() or 2) - 1) // int(here))
