@@ -1,5 +1,6 @@
 """Whatever happens to a trainer, its run folder says so and loses nothing."""
 
+import dataclasses
 import errno
 import json
 import os
@@ -9,13 +10,17 @@ import time
 
 import pytest
 import running
+import torch
 from running import ENDLESS, SHORT, made, state, until, weights
 from safetensors import SafetensorError
 
 from explorer import cards, processes
 from explorer.errors import RunError
 from explorer.runs import Run
-from train import checkpoints, loop
+from train import batches, checkpoints, loop
+from train.config import TrainConfig
+from train.objectives import elbo
+from train.trainer import prepare
 
 home, launched = running.home, running.launched  # the fixtures
 
@@ -255,3 +260,59 @@ def test_deleting_ends_no_process_that_was_given_the_number_later():
         assert bystander.poll() is None
     finally:
         bystander.communicate(b"\n")
+
+
+# -- a GPU without room
+
+
+def cramped(monkeypatch, room):
+    """A device that has room for ``room`` pictures at a time; the sizes that are tried."""
+    tried, tight = [], elbo.ELBO.phases
+
+    def phases(self, model, data):
+        (phase,) = tight(self, model, data)
+
+        def loss(x, y, step):
+            tried.append(len(x))
+            if len(x) > room:
+                raise torch.OutOfMemoryError("CUDA out of memory.")
+            return phase.loss(x, y, step)
+
+        return [dataclasses.replace(phase, loss=loss)]
+
+    monkeypatch.setattr(elbo.ELBO, "phases", phases)
+    return tried
+
+
+def test_halved_for_want_of_memory_a_step_has_the_gradient_of_the_whole(monkeypatch):
+    monkeypatch.setattr(elbo, "draw", lambda q: (q.mean, q.log_prob(q.mean)))  # no noise
+    settings = TrainConfig.from_dict(SHORT | dict(binarise="none", batch=99), "test")
+    whole = prepare(settings)
+    x, y = batches.batch(whole.data.train, settings, 0, whole.device)
+    told = loop.update(whole, x, y)
+    tried = cramped(monkeypatch, 30)
+    parts = prepare(settings)
+    seen = loop.update(parts, x, y)
+    assert tried == [99, 50, 25, 25, 25, 24]
+    assert parts.turns == 4
+    assert seen.keys() == told.keys()
+    for name in seen:
+        assert float(seen[name]) == pytest.approx(float(told[name]), rel=1e-5)
+    for p, q in zip(parts.model.parameters(), whole.model.parameters(), strict=True):
+        assert torch.allclose(p.grad, q.grad, rtol=1e-4, atol=1e-5)
+
+
+def test_want_of_memory_is_marked_on_the_curve_and_ends_nothing(monkeypatch):
+    tried = cramped(monkeypatch, 60)
+    run = made()
+    assert loop.train(run, quiet=True) == "done"
+    assert tried[:5] == [100, 50, 50, 50, 50]
+    events = [r for r in run.records() if "event" in r]
+    assert events == [{"step": 1, "event": "out of GPU memory: batches of 100 in 2 parts"}]
+
+
+def test_a_picture_that_has_no_room_ends_the_run_in_words(monkeypatch):
+    cramped(monkeypatch, 0)
+    run = made()
+    assert loop.train(run, quiet=True) == "failed"
+    assert "ran out of memory" in run.status()["error"]

@@ -61,6 +61,12 @@ class Log:
             self._picture("manifold", step, images.sheet(tiles, TILES))
         self._report(step)
 
+    def less_memory(self, step: int, batch: int, turns: int) -> None:
+        """A GPU had no room for the batch: it is computed in parts from here on."""
+        said = f"out of GPU memory: batches of {batch} in {turns} parts"
+        self.run.note(step, said)
+        print(f"\n{self.run.name}, step {step:,}: {said}", file=sys.stderr)
+
     def _picture(self, kind: str, step: int, sheet: NDArray[np.uint8]) -> None:
         folder = self.run.folder / kind
         folder.mkdir(exist_ok=True)

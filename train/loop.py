@@ -128,7 +128,10 @@ def _loop(run: Run, trainer: Trainer, quiet: bool) -> str:
         if trainer.team.firsts(torch.tensor(run.stop_requested())):
             checkpoints.save(run, trainer)
             return run.asked_end()
+        turns = trainer.turns
         lr = advance(trainer)
+        if log and trainer.turns > turns:
+            log.less_memory(trainer.step, config.batch, trainer.turns)
 
         step, last = trainer.step, trainer.step == trainer.total
         if step % config.log_every == 0 or step == 1 or last:
@@ -171,14 +174,38 @@ def update(trainer: Trainer, x: Tensor, y: Tensor | None) -> dict[str, Tensor]:
 def _slopes(trainer: Trainer, phase: Phase, optimizer: Adam, x: Tensor, y: Tensor | None) -> Terms:
     """Leaves the gradient of the whole batch, whose part this process has in ``x`` and ``y``, in
     the parameters; returns the terms of the whole batch."""
-    terms = phase.loss(x, y, trainer.step)
-    optimizer.zero_grad()
-    terms["loss"].backward()
-    terms = {name: value.detach() for name, value in terms.items()}
+    while (terms := _in_turns(trainer, phase, optimizer, x, y)) is None:
+        # only now has all that was computed so far gone
+        trainer.turns *= 2
+        torch.cuda.empty_cache()
     slopes = [p.grad for p in optimizer.parameters if p.grad is not None]
     share = len(x) / min(trainer.config.batch, len(trainer.data.train.x))
     trainer.team.total([*slopes, *terms.values()], share)
     return terms
+
+
+def _in_turns(
+    trainer: Trainer, phase: Phase, optimizer: Adam, x: Tensor, y: Tensor | None
+) -> Terms | None:
+    """Leaves the gradient of ``x`` and ``y`` in the parameters and returns their terms, computed
+    in as many turns as memory has asked for so far; None where a GPU has no room for one of them.
+    """
+    optimizer.zero_grad()
+    summed: Terms = {}
+    labels = [None] * trainer.turns if y is None else y.tensor_split(trainer.turns)
+    try:
+        for part, label in zip(x.tensor_split(trainer.turns), labels, strict=True):
+            share = len(part) / len(x)
+            terms = phase.loss(part, label, trainer.step)
+            (share * terms["loss"] if share < 1 else terms["loss"]).backward()
+            for name, value in terms.items():
+                value = value.detach() * share if share < 1 else value.detach()
+                summed[name] = summed[name] + value if name in summed else value
+    except torch.OutOfMemoryError:
+        if 2 * trainer.turns > len(x):
+            raise
+        return None
+    return summed
 
 
 def _schedule(trainer: Trainer) -> float:

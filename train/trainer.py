@@ -60,6 +60,7 @@ class Trainer:
     optimizers: list[Adam]
     device: torch.device
     team: Team = ALONE  # the processes that share its batches
+    turns: int = 1  # in which a batch is computed, so that a part at a time is in memory
     step: int = 0
     means: Means = field(default_factory=Means)  # of what has not been recorded yet
 
