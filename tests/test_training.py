@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from torch.distributions import Bernoulli
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from explorer import bundle, cards
 from explorer.errors import ExplorerError
@@ -189,6 +190,51 @@ def test_dynamic_binarisation_draws_black_and_white_with_the_greys_chances():
     drawn = torch.stack(draws).mean(0)
     assert (drawn - grey).mean().abs() < 0.002
     assert (drawn - grey).abs().max() < 0.5
+
+
+class Waits(TorchDispatchMode):
+    """Raises where a GPU's step would wait for the processor, or the processor for the GPU."""
+
+    NEVER = ("_local_scalar_dense", "lift_fresh", "is_nonzero", "nonzero", "masked_select")
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        assert function._opname not in self.NEVER, function
+        return function(*args, **(kwargs or {}))
+
+
+OTHERS = {
+    "vade": dict(family="vade", terms=dict(pretrain=10)),
+    "vaegan": dict(binarise="none", terms=dict(hold_rate=5.0, width=8, after=1)),
+}
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_no_step_waits_for_a_value(monkeypatch, name):
+    same = dict(objective=name, clip=1.0, ema=0.9, augment="flip")
+    trainer = prepare(config(**same, **OTHERS.get(name, {})))
+
+    def told(self, *_):
+        raise AssertionError("a value was read")
+
+    with Waits():
+        with pytest.raises(AssertionError):  # it would be seen
+            float(torch.zeros(3).sum())
+        with pytest.raises(AssertionError):
+            torch.zeros(3).new_tensor(1.0)
+        with monkeypatch.context() as patch:
+            for reads in ("cpu", "numpy", "tolist"):
+                patch.setattr(torch.Tensor, reads, told)
+            for _ in range(4):
+                loop.advance(trainer)
+    assert trainer.step == 4
+
+
+def test_pictures_that_lie_on_a_device_do_not_leave_it():
+    far = torch.device("meta")  # from which nothing can be brought back
+    split = Split(torch.zeros(50, 1, 8, 8, dtype=torch.uint8, device=far))
+    x, _ = batches.batch(split, config(batch=10, augment="photo"), 0, far)
+    assert x.device.type == "meta"
+    assert x.shape == (10, 1, 8, 8)
 
 
 @pytest.mark.parametrize("photo", [False, True])

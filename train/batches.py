@@ -58,6 +58,7 @@ def batch(
     """``x: (B, C, H, W)`` float32 in [0, 1] as the config wants it seen, and its labels: all of
     the batch, or the part of one process of a ``team``."""
     pick = team.part(indices(len(split.x), config, step))
+    pick = pick.to(split.x.device, non_blocking=True)
     x = split.x.index_select(0, pick).to(device)
     y = None if split.y is None else split.y[pick].to(device)
     x = x.float().div_(255)

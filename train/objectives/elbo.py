@@ -49,7 +49,7 @@ class ELBO:
             if held is not None:
                 beta, price = held.beta(), held.price(kl, self.hold_rate)
             else:
-                beta = kl.new_tensor(self.beta * min(1.0, (step + 1) / max(1, self.warmup)))
+                beta = kl.new_full((), self.beta * min(1.0, (step + 1) / max(1, self.warmup)))
                 price = beta * (self._counted(q, p, z) if self.free_bits else kl)
             return dict(
                 loss=distortion + price,

@@ -79,7 +79,7 @@ def _terms(z: Tensor, distortion: Tensor, rate: Tensor, beta: float, squared: bo
         rate=rate.mean(),
         elbo=elbo.mean(),
         bound=bound,
-        beta=bound.new_tensor(beta),
+        beta=bound.new_full((), beta),
     )
 
 

@@ -58,7 +58,7 @@ class BetaTC:
                 mutual_information=mutual,
                 total_correlation=correlation,
                 coordinates_kl=own,
-                beta=kl.new_tensor(rise * self.beta),
+                beta=kl.new_full((), rise * self.beta),
             )
 
         return [Phase("vae", model, loss)]
