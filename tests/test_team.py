@@ -3,8 +3,6 @@
 import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 
 import psutil
 import pytest
@@ -15,13 +13,12 @@ from torch import distributed
 
 from explorer import cards
 from explorer.errors import DataError
-from explorer.processes import ROOT
 from train import batches, loop, team
 from train.config import TrainConfig
 from train.objectives import elbo
 from train.trainer import prepare
 
-home = running.home  # the fixture
+home, launched = running.home, running.launched  # the fixtures
 FORKS = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork, to be quick")
 WHOLE = dict(binarise="none", objective="elbo", batch=101)  # parts of 51 and of 50
 
@@ -186,18 +183,20 @@ def test_a_process_that_is_killed_ends_the_run_in_words_and_with_a_checkpoint(mo
     assert loop.train(run, quiet=True) == "done"
 
 
-def test_helpers_end_with_the_first_process_however_it_ends():
-    command = (
-        "import time; from train.team import end_with_the_first; end_with_the_first();"
-        "print(1, flush=True); time.sleep(60)"
-    )
-    helper = subprocess.Popen(
-        [sys.executable, "-c", command],
-        cwd=ROOT,
-        env={**os.environ, team.PORT: "1"},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    with helper:
-        assert helper.stdout.read(1) == b"1"
-    assert helper.returncode == 1
+def test_processes_that_a_page_started_end_with_the_first_however_it_ends(launched):
+    run = made(processes=2, epochs=running.ENDLESS)
+    launched(run)
+    running.until(lambda: run.status()["step"] > 20)
+    first = psutil.Process(run.status()["pid"])
+    (helper,) = (p for p in first.children() if "train" in p.cmdline())
+    first.kill()
+    running.until(lambda: not helper.is_running() or helper.status() == psutil.STATUS_ZOMBIE)
+    assert running.state(run) == "died"
+    assert run.checkpoint() is not None
+
+
+def test_more_processes_than_cores_are_not_even_started(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    run = made(processes=5)
+    assert loop.train(run, quiet=True) == "failed"
+    assert "4 cores" in run.status()["error"]

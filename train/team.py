@@ -166,6 +166,8 @@ def _meet(run: Run, team: Team) -> None:
     )
     store.set(here[team.rank], "")
     if team.first:
+        if team.size > (cores := max(2, os.cpu_count() or 1)):
+            raise RunError(f"{team.size} processes are too many for {cores} cores. Choose fewer.")
         for rank in range(1, team.size):
             team.helpers.append(_helper(run, rank, team.size, store.port))
         until = time.monotonic() + ARRIVAL.total_seconds()
