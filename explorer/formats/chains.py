@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from .layers import Layer, side
+from .sizes import sides
 
 MOST_VISITS = 1500  # steps of one walk
 SIDES = (8, 16, 20, 24, 28, 32, 36, 40, 48, 50, 56, 60, 64, 72, 80, 84, 96, 100, 112, 120, 128)
@@ -321,7 +322,7 @@ def _moves(
         if kind == "maps":
             fits = n == width
         else:
-            fits = not encoder and n % width == 0 and math.isqrt(n // width) ** 2 == n // width
+            fits = not encoder and n % width == 0 and bool(sides(n // width))
         if fits:
             known = turned if encoder or layer.turns is not None else None
             same = layer.ins() == layer.outs()
@@ -340,6 +341,6 @@ def _into(state: State, layer: Layer, extra: set[int]) -> int | None:
         if kind == "flat" and width == n:
             return surplus
         if kind == "maps" and width > 0 and width % n == 0:
-            if math.isqrt(width // n) ** 2 == width // n:
+            if sides(width // n):
                 return surplus
     return None

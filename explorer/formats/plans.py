@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from .chains import Chain, Reading
 from .layers import Layer, between_norm, gap
-from .sizes import Move, Way, after, downward, known, upward, usual
+from .sizes import LARGEST, Move, Way, after, downward, known, sides, upward, usual
 
 Step = dict[str, Any]
 MOST_LOOKED_AT, MOST_KEPT = 5000, 24  # plans of a reading
@@ -53,7 +52,7 @@ class Plan:
     Attributes:
         shape: ``(C, H, W)`` of its pictures.
         down, up: moves of the encoder's and the decoder's convolutions.
-        seam: side of the decoder's first map (0 for an MLP); ``drawn``: of its last.
+        seam: height and width of the decoder's first map (0 for an MLP); ``drawn``: of its last.
         cut: whether a drawn picture that is too large is cut (else resized).
         averaged: whether the encoder's last map is averaged.
     """
@@ -62,7 +61,7 @@ class Plan:
     shape: tuple[int, int, int]
     down: tuple[Move, ...]
     up: tuple[Move, ...]
-    seam: int
+    seam: tuple[int, int]
     drawn: tuple[int, int]
     cut: bool = False
     averaged: bool = False
@@ -112,20 +111,21 @@ def _sized(
     channels, height, width = reading.shape
     ups = _ups(reading.decoder, told)
     downs = functools.cache(lambda size: list(_downs(reading, size)))
-    for up, seam in ups:
-        made = up.sizes[-1] if up is not None else 0
-        drawn = (made, made) if made else (height, width)
+    for up, seam, odd in ups:
+        drawn = (height, width) if up is None else (up.sizes[-1], _across(reading, up, seam[1]))
         sizes = [drawn]
-        if made:
-            sizes += [(s, s) for s in (28, 32, 64) if s < made <= s + 4]
-            if height and (height, width) != drawn and abs(height - made) <= 4:
+        if up is not None:
+            square = drawn[0] == drawn[1]
+            sizes += [(s, s) for s in (28, 32, 64) if square and s < drawn[0] <= s + 4]
+            if height and (height, width) != drawn and abs(height - drawn[0]) <= 4:
                 sizes = [(height, width)]
         for size in sizes:
-            if height and made and size != (height, width):
+            if height and up is not None and size != (height, width):
                 continue
-            if wanted and size != wanted:
+            if min(size) < 1 or max(size) > LARGEST or (wanted and size != wanted):
                 continue
-            base = reading.cost + (up.cost if up else 0) + (0 if wanted else usual(size[0]))
+            rare = 0 if wanted else max(map(usual, size)) + odd
+            base = reading.cost + (up.cost if up else 0) + rare
             ways = (False,) if size == drawn else (False, True)
             for cut in ways:
                 extra = 0 if size == drawn else 1.5 + 0.2 * cut
@@ -136,25 +136,38 @@ def _sized(
                     )  # fmt: skip
 
 
-def _ups(decoder: Chain, told: tuple[Move, ...]) -> list[tuple[Way | None, int]]:
+def _across(reading: Reading, up: Way, start: int) -> int:
+    """The width that the decoder draws from a first map of width ``start``."""
+    kernels = (w.kernel for w in reading.decoder.layers if w.kind == "conv")
+    for kernel, move in zip(kernels, up.moves, strict=True):
+        start = after(start, kernel, move)
+    return start
+
+
+def _ups(
+    decoder: Chain, told: tuple[Move, ...]
+) -> list[tuple[Way | None, tuple[int, int], float]]:
+    """Ways up, each with the sides of its first map and how odd these are."""
     convs = [
         (w, t) for w, t in zip(decoder.layers, decoder.turned, strict=True) if w.kind == "conv"
     ]
     if not convs:
-        return [(None, 0)]
+        return [(None, (0, 0), 0.0)]
     at = decoder.layers.index(convs[0][0])
     first, turned = convs[0]
     if at == 0:
-        seam = 1
+        seams = [((1, 1), 0.0)]
     else:
         ins = first.ins(bool(turned) if turned is not None else False)
-        seam = math.isqrt(decoder.layers[at - 1].outs() // ins)
+        seams = sides(decoder.layers[at - 1].outs() // ins)
     kernels = tuple(w.kernel for w, _ in convs)
-    fixed = known(kernels, told, seam)
-    if fixed is not None:
-        return [(fixed, seam)]
-    ways = upward(kernels, tuple(t for _, t in convs), seam)
-    return [(way, seam) for way in ways]
+    found: list[tuple[Way | None, tuple[int, int], float]] = []
+    for seam, odd in seams:
+        fixed = known(kernels, told, seam[0])
+        turns = tuple(t for _, t in convs)
+        ways = upward(kernels, turns, seam[0]) if fixed is None else [fixed]
+        found += [(way, seam, odd) for way in ways]
+    return found
 
 
 def _downs(
@@ -292,7 +305,7 @@ def _decoder(plan: Plan, choices: Choices) -> _Row:
             _label(row, plan, reading.decoder.surplus[k], False)
         if layer.kind == "conv" and not maps:
             channels = _channels(reading.decoder, k, plan)
-            row.add({"op": "view", "shape": [channels, plan.seam, plan.seam]})
+            row.add({"op": "view", "shape": [channels, *plan.seam]})
             maps = True
         following = layers[k + 1] if k + 1 < len(layers) else None
         active = following is not None and gap(layer, following) != 0

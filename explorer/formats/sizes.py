@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass
 
 # kernel -> (stride, padding, extra cost); the cost is how unusual that is, 0 the most common
@@ -82,6 +83,17 @@ class Way:
 def usual(size: int) -> float:
     """How unusual a side of a picture is."""
     return USUAL.get(size, 1.5 if size % 8 == 0 else 2.0 if size % 4 == 0 else 3.5)
+
+
+@functools.lru_cache(256)
+def sides(area: int) -> list[tuple[tuple[int, int], float]]:
+    """Heights and widths of a map of that many places, and how odd: the square, if it is one."""
+    side = math.isqrt(area)
+    if side * side == area:
+        return [((side, side), 0.0)]
+    pairs = [(area // n, n) for n in range(2, side + 1) if area % n == 0 and area <= 3 * n * n]
+    upright = [((h, w), 0.5 * h / w) for h, w in pairs]
+    return upright + [((w, h), odd + 0.1) for (h, w), odd in upright]
 
 
 @functools.lru_cache(256)
