@@ -6,6 +6,7 @@ atlas.safetensors    known latents and what is known of them (see atlas.py); opt
 masked.safetensors   what reads pictures with holes (see masked.py); optional
 quadrants.safetensors  what completes from quadrants (see quadrants.py); optional
 decoder.onnx         how to draw without torch, from the same weights (see decoder.py); optional
+encoder.onnx         how to encode without torch, for other programs; optional
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ from .spec import DataSpec
 
 FORMAT = 1
 CARD, WEIGHTS, ATLAS = "card.json", "weights.safetensors", "atlas.safetensors"
-DECODER, MASKED = "decoder.onnx", "masked.safetensors"
+DECODER, ENCODER = "decoder.onnx", "encoder.onnx"
+MASKED = "masked.safetensors"
 QUADRANTS = "quadrants.safetensors"
 LARGEST_FILE = 512 << 20  # bytes; nothing of ours comes near it
 LARGEST_CARD = 1 << 20
@@ -131,7 +133,7 @@ def replace_whole(path: Path, content: bytes) -> None:
 
 def write_card(folder: Path, card: Card) -> Card:
     """The card with its files' hashes, written last and whole: with a card, it is complete."""
-    found = [folder / name for name in (ATLAS, DECODER, MASKED, QUADRANTS, WEIGHTS)]
+    found = [folder / name for name in (ATLAS, DECODER, ENCODER, MASKED, QUADRANTS, WEIGHTS)]
     files = {p.name: sha256(p) for p in found if p.exists()}
     card = dataclasses.replace(card, files=files)
     replace_whole(folder / CARD, (json.dumps(asdict(card), indent=1) + "\n").encode())

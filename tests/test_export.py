@@ -5,11 +5,13 @@ import subprocess
 import sys
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 
 from explorer import bundle, cards, decoder, shelf
-from explorer.cards import CARD, DECODER, WEIGHTS, Card
+from explorer.cards import CARD, DECODER, ENCODER, WEIGHTS, Card
+from explorer.distributions import centre
 from explorer.errors import BundleError
 from explorer.protocol import DataSpec
 from explorer.runs import ROOT
@@ -57,6 +59,34 @@ def test_a_class_is_heard_by_both_where_the_model_hears_it(folder):
         assert draw.conditional == (card.family == "cvae")
         drawn = [draw(z, y) for y in (None, *range(len(card.data.classes)))]
         assert all((a != b).any() for a, b in itertools.combinations(drawn, 2))
+
+
+def test_the_encoder_sees_what_pytorch_sees_in_any_number_of_pictures(folder):
+    model, card = bundle.load(folder)
+    session = onnxruntime.InferenceSession(folder / ENCODER)
+    names = [output.name for output in session.get_outputs()]
+    assert names == (["z"] if card.family == "ladder" else ["z", "scale"])
+    for n in (1, 5):
+        x = torch.rand(n, *card.data.shape, generator=torch.Generator().manual_seed(n))
+        y = torch.arange(n) % 3 if model.conditional else None
+        given = {"x": x.numpy()} | ({} if y is None else {"y": y.numpy()})
+        with torch.no_grad():
+            q = model.encode(x, y)
+        z, *scale = session.run(None, given)
+        assert z.std() > 0.1
+        np.testing.assert_allclose(z, centre(q), rtol=1e-3, atol=1e-4)
+        for found in scale:
+            np.testing.assert_allclose(found, q.stddev, rtol=1e-3, atol=1e-4)
+
+
+def test_an_encoder_that_says_other_things_is_told_and_left_out(folder, monkeypatch, capsys):
+    monkeypatch.setattr(export, "apart", lambda model, path: 0.5)
+    card = export.export(folder)
+    assert ENCODER not in card.files
+    assert not (folder / ENCODER).exists()
+    assert "left out" in capsys.readouterr().out
+    monkeypatch.undo()
+    assert ENCODER in export.export(folder).files
 
 
 def test_both_know_the_levels(folder):

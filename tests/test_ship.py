@@ -28,7 +28,7 @@ def test_what_is_made_stays_and_what_is_not_is_made(tmp_path, capsys):
     told = capsys.readouterr().out
     assert told.index("one") < told.index("hours in all") < told.index("one: made")
     card = cards.read_card(places[1] / "two")
-    assert {cards.ATLAS, cards.DECODER, cards.WEIGHTS} == set(card.files)
+    assert {cards.ATLAS, cards.DECODER, cards.ENCODER, cards.WEIGHTS} == set(card.files)
     assert card.metrics
 
     before = (places[1] / "one" / cards.CARD).stat().st_mtime_ns

@@ -87,7 +87,7 @@ def parser() -> argparse.ArgumentParser:
     made = verb(atlas, "build a bundle's maps, dials and attributes")
     made.add_argument("bundle", metavar="BUNDLE", type=Path, help="its folder")
 
-    made = verb(export, "make a bundle's decoder that draws without torch")
+    made = verb(export, "make a bundle's decoder and encoder that need no torch")
     made.add_argument("bundle", metavar="BUNDLE", type=Path, help="its folder")
 
     made = verb(masks, "train what reads pictures with holes, beside a bundle's model")
@@ -295,8 +295,9 @@ def atlas(args: argparse.Namespace) -> int:
 
 
 def export(args: argparse.Namespace) -> int:
-    """Writes a bundle's decoder.onnx, with which the app draws faster than with PyTorch, and
-    checks that both draw the same pictures."""
+    """Writes a bundle's decoder.onnx, with which the app draws faster than with PyTorch, and its
+    encoder.onnx for other programs, and checks that both do as PyTorch does. Their weights are
+    those in weights.safetensors, beside which they have to lie."""
     from .export import export as make
 
     make(args.bundle)

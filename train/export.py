@@ -1,8 +1,8 @@
-"""A model's decoder for ONNX Runtime: a bundle's decoder.onnx, derived from its weights.
+"""A model for ONNX Runtime: a bundle's decoder.onnx and encoder.onnx, derived from its weights.
 
-It holds the order of operations and no weights of its own: where a number of the network stands in
-weights.safetensors as it is, decoder.onnx names the place. So it is a few kilobytes, and there is
-one copy of what was learned, in the precision it is kept in.
+They hold the order of operations and no weights of their own: where a number of the network stands
+in weights.safetensors as it is, they name the place. So they are a few kilobytes, and there is one
+copy of what was learned, in the precision it is kept in.
 """
 
 from __future__ import annotations
@@ -16,20 +16,24 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import torch
 from onnx import external_data_helper
 from torch import Tensor, nn
+from torch.distributions import Independent, Normal
 
 from explorer import bundle, images
-from explorer.cards import DECODER, WEIGHTS, Card, write_card
+from explorer.cards import DECODER, ENCODER, WEIGHTS, Card, write_card
 from explorer.decoder import LEVELS, Exported, levels
+from explorer.distributions import centre
 from explorer.errors import BundleError
 from explorer.inference import picture
 from explorer.protocol import LatentModel
 from explorer.rng import seeded
 
-PROBES = 64  # random latents that both are asked for
+PROBES = 64  # random latents or pictures that both are asked for
 TOLERANCE = 1  # of 255: a value that lies between two levels may be rounded either way
+CLOSE = 1e-4  # of the largest number that an encoder says
 
 
 class _Pixels(nn.Module):
@@ -45,16 +49,33 @@ class _Pixels(nn.Module):
         return (x.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
 
 
-def export(folder: Path) -> Card:
-    """Writes the bundle's decoder.onnx, checks it against PyTorch, and puts its hash on the card.
+class _Code(nn.Module):
+    """``(n, C, H, W)`` in [0, 1] to ``(n, D)``, the centre of q(z|x), and of a Gaussian its
+    scales ``(n, D)`` too."""
 
-    Raises BundleError, and leaves the bundle without one, where the two draw different pictures.
+    def __init__(self, model: LatentModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, ...]:
+        return _code(self.model, x, y)
+
+
+def _code(model: LatentModel, x: Tensor, y: Tensor | None) -> tuple[Tensor, ...]:
+    q = model.encode(x, y)
+    gaussian = isinstance(q, Independent) and isinstance(q.base_dist, Normal)
+    return (centre(q), q.base_dist.scale) if gaussian else (centre(q),)
+
+
+def export(folder: Path) -> Card:
+    """Writes decoder.onnx and encoder.onnx, checks both against PyTorch, and puts their hashes on
+    the card.
+
+    Raises BundleError, and leaves the bundle without a decoder, where the two draw different
+    pictures. An encoder that ONNX cannot say is told, and left out: the app does without.
     """
     model, card = bundle.load(folder)
-    graph = _graph(model)
-    _place_weights(graph, folder / WEIGHTS)
-    partial = folder / f"{DECODER}.part"
-    onnx.save(graph, partial)
+    partial = _written(folder, DECODER, _decoder(model))
     far = distance(model, partial)
     if far > TOLERANCE:
         partial.unlink()
@@ -63,7 +84,33 @@ def export(folder: Path) -> Card:
             f"to {far} of 255, and was not kept. The app draws with PyTorch."
         )
     os.replace(partial, folder / DECODER)
+    partial = folder / f"{ENCODER}.part"
+    try:
+        _written(folder, ENCODER, _encoder(model))
+        error = apart(model, partial)
+    except Exception as trouble:  # exporter and runtime have kinds of their own without a base
+        error = f"{type(trouble).__name__}"
+    if isinstance(error, str) or error > CLOSE:
+        partial.unlink(missing_ok=True)
+        (folder / ENCODER).unlink(missing_ok=True)
+        print(f"{folder.name}: its encoder cannot be put into ONNX ({error}), and is left out.")
+    else:
+        os.replace(partial, folder / ENCODER)
     return write_card(folder, card)
+
+
+@torch.no_grad()
+def apart(model: LatentModel, exported: Path) -> float:
+    """The largest difference between ``exported`` and PyTorch on PROBES random pictures, as a
+    share of the largest number that PyTorch says."""
+    with seeded(0):
+        x = torch.rand(PROBES, *model.data.shape)
+        y = torch.randint(0, max(1, len(model.data.classes)), (PROBES,))
+    session = onnxruntime.InferenceSession(exported, providers=["CPUExecutionProvider"])
+    given = {"x": x.numpy()} | ({"y": y.numpy()} if model.conditional else {})
+    ours = _code(model, x, y if model.conditional else None)
+    pairs = zip(ours, session.run(None, given), strict=True)
+    return max(float(np.abs(a.numpy() - b).max() / a.abs().max()) for a, b in pairs)
 
 
 @torch.no_grad()
@@ -80,9 +127,28 @@ def distance(model: LatentModel, exported: Path) -> int:
     return far
 
 
-def _graph(model: LatentModel) -> onnx.ModelProto:
+def _decoder(model: LatentModel) -> onnx.ModelProto:
     """The decoder as ONNX, its parameters named as in the model's state."""
-    given = {"z": torch.zeros(2, model.latent_size)}
+    graph = _graph(model, _Pixels(model), "z", torch.zeros(2, model.latent_size), ["pixels"])
+    if names := levels(model):
+        graph.metadata_props.add(key=LEVELS, value=",".join(names))
+    return graph
+
+
+@torch.no_grad()
+def _encoder(model: LatentModel) -> onnx.ModelProto:
+    """The encoder as ONNX: of ``x``, and of ``y`` where it matters, ``z`` and mostly ``scale``."""
+    x = torch.zeros(2, *model.data.shape)
+    y = torch.zeros(2, dtype=torch.int64) if model.conditional else None
+    names = ["z", "scale"][: len(_code(model, x, y))]
+    return _graph(model, _Code(model), "x", x, names)
+
+
+def _graph(
+    model: LatentModel, net: nn.Module, name: str, first: Tensor, outputs: list[str]
+) -> onnx.ModelProto:
+    """``net`` of what is called ``name``, and of classes ``y`` where the model is told them."""
+    given = {name: first}
     if model.conditional:
         given["y"] = torch.zeros(2, dtype=torch.int64)
     n = torch.export.Dim("n")
@@ -90,21 +156,27 @@ def _graph(model: LatentModel) -> onnx.ModelProto:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its own code is warned of, not ours
         program = torch.onnx.export(
-            _Pixels(model),
+            net,
             tuple(given.values()),
             dynamo=True,
             dynamic_shapes=tuple({0: n} for _ in given),
             input_names=list(given),
-            output_names=["pixels"],
+            output_names=outputs,
             verbose=False,
         )
     assert program is not None
     graph = program.model_proto
     for part in (graph, graph.graph, *graph.graph.node, *graph.graph.value_info):
         part.ClearField("metadata_props")  # where on this machine each line of ours stands
-    if names := levels(model):
-        graph.metadata_props.add(key=LEVELS, value=",".join(names))
     return graph
+
+
+def _written(folder: Path, name: str, graph: onnx.ModelProto) -> Path:
+    """The graph in a file that is not in use yet, its weights those of the bundle."""
+    _place_weights(graph, folder / WEIGHTS)
+    partial = folder / f"{name}.part"
+    onnx.save(graph, partial)
+    return partial
 
 
 def _place_weights(graph: onnx.ModelProto, weights: Path) -> None:
