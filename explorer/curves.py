@@ -8,6 +8,7 @@ import json
 import math
 import os
 import threading
+from array import array
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -19,6 +20,7 @@ from .runs import Run
 
 KEPT = 16  # runs whose records this process keeps
 Floats = NDArray[np.float64]
+NONE = array("q"), array("d")  # of a column that was never recorded
 
 
 class Curves:
@@ -38,7 +40,7 @@ class Curves:
     def _forget(self) -> None:
         self.generation += 1
         self._file, self._offset = 0, 0
-        self._columns: dict[str, tuple[list[int], list[float]]] = {}
+        self._columns: dict[str, tuple[array[int], array[float]]] = {}
         self.events: list[tuple[int, str]] = []
         self.coordinates: list[tuple[int, list[float]]] = []
 
@@ -75,33 +77,37 @@ class Curves:
             elif name == "held/coordinates":
                 self.coordinates.append((step, value))
             elif name != "step" and type(value) in (int, float) and math.isfinite(value):
-                steps, values = self._columns.setdefault(name, ([], []))
+                steps, values = self._columns.setdefault(name, (array("q"), array("d")))
                 steps.append(step)
                 values.append(value)
 
     def column(self, name: str) -> tuple[list[int], list[float]]:
         """Steps and values of one column; empty where nothing of it was recorded."""
-        return self._columns.get(name, ([], []))
+        steps, values = self._columns.get(name, NONE)
+        return steps.tolist(), values.tolist()
+
+    def count(self, name: str) -> int:
+        """How many points a column has."""
+        return len(self._columns.get(name, NONE)[1])
 
     def thinned(self, name: str, points: int, since: int = 0) -> tuple[list[int], list[float]]:
         """As ``column`` from its ``since``-th point on, but with ``points`` or so of them."""
-        steps, values = self.column(name)
-        return _thin(steps[since:], values[since:], points)
+        return self._thinned(name, slice(since, None), points)
 
     def between(
         self, name: str, low: int, high: int, points: int
     ) -> tuple[list[int], list[float]]:
         """As ``thinned``, of the steps from ``low`` to ``high``."""
-        steps, values = self.column(name)
+        steps = self._columns.get(name, NONE)[0]
         part = slice(bisect.bisect_left(steps, low), bisect.bisect_right(steps, high))
-        return _thin(steps[part], values[part], points)
+        return self._thinned(name, part, points)
 
-
-def _thin(steps: list[int], values: list[float], points: int) -> tuple[list[int], list[float]]:
-    if len(steps) <= points:
-        return steps, values
-    kept = extremes(np.asarray(values), points // 2)
-    return [steps[k] for k in kept], [values[k] for k in kept]
+    def _thinned(self, name: str, part: slice, points: int) -> tuple[list[int], list[float]]:
+        steps, values = (column[part] for column in self._columns.get(name, NONE))
+        if len(values) <= points:
+            return steps.tolist(), values.tolist()
+        kept = extremes(np.frombuffer(values), points // 2)
+        return [steps[k] for k in kept], [values[k] for k in kept]
 
 
 def extremes(values: Floats, buckets: int) -> list[int]:

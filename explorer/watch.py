@@ -19,11 +19,13 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from .curves import Curves, curves
 from .errors import ExplorerError, RunError
 from .runs import SHEETS, STOPPABLE, Run
+from .tickets import TICKETS, Visitor
 
 PAUSE = 0.25  # seconds between two looks at a run's metrics
 POINTS = 1500  # of a series that are sent together: more than a chart has pixels
 LOOKS = 200  # at coordinates that are sent together
 MOST_COLUMNS = 16
+LONGEST = 100  # characters of a question
 COLUMN = re.compile(r"[\w./-]{1,60}")
 
 
@@ -37,6 +39,8 @@ def asked(query: Mapping[str, str]) -> list[str]:
 
 def within(message: str) -> tuple[int, int]:
     """The range of steps that a watcher looks at closely; ValueError for nonsense."""
+    if len(message) > LONGEST:
+        raise ValueError(message[:LONGEST])
     try:
         low, high = json.loads(message)
     except (TypeError, RecursionError) as error:
@@ -62,7 +66,7 @@ class Sight:
         series = {}
         for name in self.columns:
             steps, values = found.thinned(name, POINTS, self.sent.get(name, 0))
-            self.sent[name] = len(found.column(name)[0])
+            self.sent[name] = found.count(name)
             if steps:
                 series[name] = [steps, values]
         events = found.events[self.sent.get("events", 0) :]
@@ -82,12 +86,22 @@ async def follow(socket: WebSocket) -> None:
     [low, high] it answers {"range": [low, high], "series": ...}, with all points of these steps.
     Once the run has ended nothing is looked at any more, and questions are still answered.
     """
+    visitor = TICKETS.enter(socket.query_params.get("ticket", ""))
     try:
         run = Run.find(socket.path_params["run_id"])
         sight = Sight(asked(socket.query_params))
+        if visitor is not None:
+            await _follow(socket, visitor, run, sight)
     except ValueError:  # RunError is one
+        pass
+    finally:
+        if visitor is not None:
+            TICKETS.leave(visitor)
+    with contextlib.suppress(WebSocketDisconnect, RuntimeError):  # the browser was first
         await socket.close(1008)
-        return
+
+
+async def _follow(socket: WebSocket, visitor: Visitor, run: Run, sight: Sight) -> None:
     await socket.accept()
     turn = anyio.Lock()
 
@@ -97,7 +111,10 @@ async def follow(socket: WebSocket) -> None:
 
     async def hear() -> bool:
         while (message := await socket.receive())["type"] != "websocket.disconnect":
-            low, high = within(message.get("text") or "")
+            text = message.get("text") or ""
+            low, high = within(text)
+            if not visitor.may_ask(len(text)):
+                return True
             found = await anyio.to_thread.run_sync(curves, run)
             series = {n: found.between(n, low, high, POINTS) for n in sight.columns}
             await send({"range": [low, high], "series": series})
@@ -128,8 +145,6 @@ async def follow(socket: WebSocket) -> None:
 
         group.start_soon(end_with, hear)
         group.start_soon(end_with, tell)
-    with contextlib.suppress(WebSocketDisconnect, RuntimeError):  # the browser was first
-        await socket.close()
 
 
 async def sheet(request: Request) -> Response:
@@ -143,7 +158,11 @@ async def sheet(request: Request) -> Response:
     if kind not in SHEETS or not path.is_file():
         return Response("There is no such picture.", status_code=404)
     # a step's pictures do not change: a run that goes on from before draws the same ones
-    headers = {"Cache-Control": "private, max-age=3600", "X-Content-Type-Options": "nosniff"}
+    headers = {
+        "Cache-Control": "private, max-age=3600",
+        "X-Content-Type-Options": "nosniff",
+        "Cross-Origin-Resource-Policy": "same-origin",  # no page of another site may show it
+    }
     return FileResponse(path, media_type="image/png", headers=headers)
 
 

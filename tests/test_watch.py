@@ -1,5 +1,6 @@
 """What a browser follows of a run: thinned without losing a peak, and never a record twice."""
 
+import contextlib
 import json
 import time
 
@@ -12,6 +13,7 @@ from starlette.websockets import WebSocketDisconnect
 from explorer import watch
 from explorer.curves import Curves, curves, extremes
 from explorer.runs import Run
+from explorer.tickets import MOST_SOCKETS, Tickets, Visitor
 
 
 @pytest.fixture
@@ -21,9 +23,17 @@ def run(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def client():
+def client(monkeypatch):
+    tickets = Tickets()
+    monkeypatch.setattr(watch, "TICKETS", tickets)
     with TestClient(Starlette(routes=watch.ROUTES)) as client:
+        client.ticket = tickets.issue()
         yield client
+
+
+def connect(client, path, ticket=None):
+    joint = "&" if "?" in path else "?"
+    return client.websocket_connect(f"/api/run/{path}{joint}ticket={ticket or client.ticket}")
 
 
 def log(run, *lines):
@@ -110,7 +120,7 @@ def test_a_part_is_seen_whole_where_it_is_short(run):
 
 def test_a_watcher_gets_each_record_once_and_its_questions_answered_after_the_end(client, run):
     log(run, record(step=1, elbo=-3.5, other=1), record(step=2, lr=0.1), '{"step": 3, "el')
-    with client.websocket_connect("/api/run/a-run?columns=elbo,lr") as session:
+    with connect(client, "a-run?columns=elbo,lr") as session:
         first = session.receive_json()
         assert first["series"] == {"elbo": [[1], [-3.5]], "lr": [[2], [0.1]]}
         assert (first["fresh"], first["state"]) == (True, "queued")
@@ -139,17 +149,37 @@ def test_coordinates_are_thinned_from_the_newest_back(run):
     "path", ["nothing", "..%2Fa-run", "a-run?columns=", "a-run?columns=" + "a," * 20]
 )
 def test_a_watcher_of_nothing_is_turned_away(client, run, path):
-    with pytest.raises(WebSocketDisconnect), client.websocket_connect(f"/api/run/{path}"):
+    with pytest.raises(WebSocketDisconnect), connect(client, path):
         pass
 
 
 @pytest.mark.parametrize(
-    "message", ["", "x", "[1]", "[1, 2, 3]", "[1, 1e400]", '["a", 2]', "[" * 9]
+    "message", ["", "x", "[1]", "[1, 2, 3]", "[1, 1e400]", '["a", 2]', "[" * 9, "[1, 2" + " " * 99]
 )
 def test_nonsense_ends_the_conversation(client, run, message):
-    with client.websocket_connect("/api/run/a-run?columns=elbo") as session:
+    with connect(client, "a-run?columns=elbo") as session:
         session.receive_json()
         session.send_text(message)
+        with pytest.raises(WebSocketDisconnect):
+            read_on(session)
+
+
+def test_who_has_no_ticket_is_turned_away_and_one_visitor_watches_only_so_much(client, run):
+    with pytest.raises(WebSocketDisconnect), connect(client, "a-run", "guessed"):
+        pass
+    with contextlib.ExitStack() as stack:
+        for _ in range(MOST_SOCKETS):
+            stack.enter_context(connect(client, "a-run"))
+        with pytest.raises(WebSocketDisconnect), connect(client, "a-run"):
+            pass
+    with connect(client, "a-run") as session:  # they have left
+        assert session.receive_json()["state"] == "queued"
+
+
+def test_who_asks_too_fast_is_hung_up_on(client, run, monkeypatch):
+    monkeypatch.setattr(Visitor, "may_ask", lambda self, length: False)
+    with connect(client, "a-run") as session:
+        session.send_json([1, 2])
         with pytest.raises(WebSocketDisconnect):
             read_on(session)
 
@@ -158,7 +188,9 @@ def test_sheets_are_served_and_nothing_else_of_a_run(client, run):
     (run.folder / "samples" / "000020.png").write_bytes(b"a picture")
     (run.folder / "data").mkdir()
     (run.folder / "data" / "000020.png").write_bytes(b"private")
-    assert client.get("/api/run/a-run/samples/20.png").content == b"a picture"
+    found = client.get("/api/run/a-run/samples/20.png")
+    assert found.content == b"a picture"
+    assert found.headers["cross-origin-resource-policy"] == "same-origin"
     for path in (
         "a-run/samples/21.png", "a-run/data/20.png", "nobody/samples/20.png",
         "..%2Fa-run/samples/20.png", "a-run/samples/..%2F..%2Fconfig.json",

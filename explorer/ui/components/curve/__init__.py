@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..mount import show
+from ..mount import show, ticket
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ def curve(
 
     header = dict(
         key=key,
+        ticket=ticket(),
         runs=[dict(id=name, title=title) for name, title in runs.items()],
         series=told(series),
         schedule=told(schedule),

@@ -30,9 +30,9 @@ class Curve {
   update({ header }) {
     this.header = header;
     for (const feed of this.feeds) feed.close();
-    const { series, schedule, runs } = header;
+    const { series, schedule, runs, ticket } = header;
     const names = [...new Set([...series, ...schedule].map(({ name }) => name))];
-    this.feeds = runs.map(({ id }) => new Feed(id, names, () => this.draw()));
+    this.feeds = runs.map(({ id }) => new Feed(id, names, ticket, () => this.draw()));
   }
 
   /** Charts are built anew: uPlot takes its colours once. */

@@ -22,8 +22,8 @@ export function extremes(values, buckets) {
 
 export class Feed {
   /** Follows `run` and calls `changed()` with every message; `columns` are names of its records. */
-  constructor(run, columns, changed) {
-    Object.assign(this, { run, columns, changed, pause: 250, state: "queued", lost: false });
+  constructor(run, columns, ticket, changed) {
+    Object.assign(this, { run, columns, ticket, changed, pause: 250, state: "queued", lost: false });
     this.forget();
     this.connect();
   }
@@ -43,6 +43,7 @@ export class Feed {
     const url = new URL(`/api/run/${encodeURIComponent(this.run)}`, location.href);
     url.protocol = url.protocol.replace("http", "ws");
     url.searchParams.set("columns", this.columns.join(","));
+    url.searchParams.set("ticket", this.ticket);
     const socket = (this.socket = new WebSocket(url));
     socket.onmessage = ({ data }) => {
       this.pause = 250;
