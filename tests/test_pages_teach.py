@@ -87,6 +87,8 @@ def said(at):
 def test_train_makes_the_run_that_was_described_and_shows_it(lab):
     at = page("train")
     assert "About **30 seconds**" in said(at)  # 3,000 steps, 100 a second
+    lengths = at.segmented_control(key="train/length").options
+    assert lengths == ["Quick, 30 seconds", "Good, 2 minutes", "Best, 4 minutes"]
     press(at, "Train")
     (run,) = lab
     assert run == Run.listed()[0]
@@ -98,7 +100,7 @@ def test_train_makes_the_run_that_was_described_and_shows_it(lab):
 
 def test_what_is_set_in_the_whole_form_is_what_is_trained(lab):
     at = page("train")
-    key = "train/digits-8x8/1500/60 seconds"
+    key = "train/digits-8x8/1500/Quick"
     at.number_input(key=f"{key}/model/vae/latent").set_value(5)
     at.number_input(key=f"{key}/terms/elbo/beta").set_value(2.5)
     at.number_input(key=f"{key}/training/epochs").set_value(7)
@@ -116,7 +118,7 @@ def test_a_longer_setting_fills_the_form_anew(lab):
     at.segmented_control(key="train/length").set_value("Best").run()
     key = "train/digits-8x8/1500/Best"
     assert at.number_input(key=f"{key}/training/epochs").value == 1500
-    at.segmented_control(key="train/length").set_value("60 seconds").run()
+    at.segmented_control(key="train/length").set_value("Quick").run()
     assert "About **30 seconds**" in said(at)
 
 

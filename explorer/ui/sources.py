@@ -16,7 +16,7 @@ from train.data.archive import opened
 from train.data.faces import PICTURES, ordered, picture
 from train.data.places import given
 
-QUICK, GOOD, BEST = "60 seconds", "Good", "Best"
+QUICK, GOOD, BEST = "Quick", "Good", "Best"
 PRESETS = (QUICK, GOOD, BEST)
 MINUTE = 55  # seconds of steps; starting takes the rest
 OWN = "folder"

@@ -43,21 +43,21 @@ def show_page() -> None:
         return
 
     with controls:
+        with st.spinner("Timing a few steps on this machine…"):
+            ready = {name: timed(name, source) for name in PRESETS}
         length = st.segmented_control(
             "How long",
             PRESETS,
+            format_func=lambda name: ", ".join(filter(None, (name, ready[name][1]))),
             default=QUICK,
             required=True,
             key="train/length",
-            help="Ready settings: a small model for a minute, a good one in minutes, and the best "
-            "this program knows. Everything can be changed below.",
+            help="Ready settings, and how long each takes on this machine: done in a minute, a "
+            "good model, and the best this program knows. Everything can be changed below.",
             **remembered(),
         )
         place = st.container()
-    config = sources.preset(source, length)
-    if length == QUICK:
-        with place, st.spinner("Timing a few steps on this machine…"):
-            config = sources.within(config, source, cache.pace(config), sources.MINUTE)
+    config = ready[length][0]
     with st.expander("All settings", icon=":material/tune:"):
         config = settings(config, f"train/{source.dataset}/{source.pictures}/{length}")
     with place:
@@ -65,6 +65,18 @@ def show_page() -> None:
 
 
 # -- the settings
+
+
+def timed(name: str, source: Source) -> tuple[TrainConfig, str]:
+    """Ready settings, and how long they take on this machine; empty where that cannot be told."""
+    config = sources.preset(source, name)
+    try:
+        pace = cache.pace(config)
+    except ExplorerError:
+        return config, ""  # told beside the button
+    if name == QUICK:
+        config = sources.within(config, source, pace, sources.MINUTE)
+    return config, progress.duration(sources.steps(config, source) / pace)
 
 
 def settings(config: TrainConfig, key: str) -> TrainConfig:
