@@ -230,6 +230,7 @@ def test_what_was_learned_opens_in_play(done):
     bench = at.session_state["workbench"]
     assert list(bench.own.values()) == ["Short digits (yours)"]
     assert bench.opened.folder == done.checkpoint()
+    assert "As learned after 60 of 60 steps." in said(at)
 
 
 @pytest.mark.parametrize(("label", "how"), [("Stop", "stopped"), ("Pause", "paused")])

@@ -16,6 +16,7 @@ from .objectives import OBJECTIVES
 LOOKS = 4  # at held-out pictures, before anything is said of them
 DEAD = 0.05  # nats that a coordinate carries at most where nothing uses it
 FULL = 1.0  # nats that the idlest coordinate carries where all are full
+SLOW, USUAL = 1e-4, 1e-3  # learning rates: one that is too small, and what to take instead
 COLLAPSED = 0.5  # nats that all of them carry together where the code says nothing
 
 
@@ -65,8 +66,8 @@ class Seen:
 
     @property
     def small(self) -> float:
-        """A change of the bound that is within its noise."""
-        return 0.05 + 0.005 * abs(self.elbo[-1])
+        """A change of the bound that is within its noise: pictures and draws are the same ones."""
+        return 0.02 + 0.002 * abs(self.elbo[-1])
 
 
 def diagnose(curves: Curves, config: TrainConfig, total: int) -> list[Finding]:
@@ -91,12 +92,15 @@ def collapse(seen: Seen) -> Finding | None:
         "free_bits": 0.1,
         "hold_rate": 0.0,
     }
+    slow = seen.config.lr < SLOW
+    lr = USUAL if slow else seen.config.lr
+    faster = f", and a learning rate of {USUAL:g}" if slow else ""
     return Finding(
         "Posterior collapse",
         "The code says nothing about a picture: whatever is encoded, the same comes back.",
         f"All coordinates together carry {seen.rate:.2f} nats per held-out picture.",
-        "Begin anew with a warm-up and free bits",
-        _with_terms(seen.config, wanted),
+        f"Begin anew with a warm-up and free bits{faster}",
+        _with_terms(dataclasses.replace(seen.config, lr=lr), wanted),
         begin=True,
     )
 
@@ -140,17 +144,15 @@ def by_heart(seen: Seen) -> Finding | None:
 def unfinished(seen: Seen) -> Finding | None:
     if seen.steps[-1] < 0.95 * seen.total or seen.gain < 3 * seen.small:
         return None
-    lr = seen.config.lr
-    changes: dict[str, Any] = {"epochs": 2 * seen.config.epochs}
-    if lr < 1e-4:
-        changes["lr"] = 1e-3
+    slow = seen.config.lr < SLOW
+    lr = USUAL if slow else seen.config.lr
     return Finding(
         "Under-fitting",
         "It was still getting better when it ended"
-        + (", and slowly: its learning rate is very small." if lr < 1e-4 else "."),
+        + (", and slowly: its learning rate is very small." if slow else "."),
         f"Over its last quarter the held-out bound rose by {seen.gain:.1f} nats.",
-        "Go on for as long again" + (" with a learning rate of 0.001" if lr < 1e-4 else ""),
-        dataclasses.replace(seen.config, **changes),
+        "Go on for as long again" + (f" with a learning rate of {USUAL:g}" if slow else ""),
+        dataclasses.replace(seen.config, epochs=2 * seen.config.epochs, lr=lr),
         begin=False,
     )
 
@@ -160,6 +162,8 @@ def too_small_a_network(seen: Seen) -> Finding | None:
     width = _width(seen.config)
     size = seen.config.model.get(width, getattr(default, width, None))
     if size is None or size > getattr(default, width) / 4 or not seen.level:
+        return None
+    if seen.rate < COLLAPSED:  # which says nothing about its size
         return None
     if seen.own - seen.elbo[-1] > 0.03 * abs(seen.elbo[-1]):
         return None

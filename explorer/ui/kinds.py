@@ -1,4 +1,4 @@
-"""What only some models can be asked for: a class, a cluster, one level of two."""
+"""What only some models can be asked for: how far they have learned, a class, a cluster."""
 
 from __future__ import annotations
 
@@ -9,9 +9,32 @@ import streamlit as st
 
 from explorer.atlas import Atlas
 from explorer.ops import Array
+from explorer.runs import STOPPABLE, Run
 from explorer.shelf import Opened
-from explorer.ui import cache, components, show, wander
+from explorer.ui import cache, components, progress, show, wander
 from explorer.ui.state import Workbench, remembered
+
+PAUSE = 2.0  # seconds between two looks for a newer checkpoint
+
+
+def learning(opened: Opened) -> None:
+    """Of a run's model: after how many steps it is seen, and the newer one once there is one."""
+    if opened.folder.parent.name != "checkpoints":
+        return
+    run = Run(opened.folder.parents[1])
+    moves = progress.status(run)["state"] in STOPPABLE
+    part = st.fragment(_learned, run_every=PAUSE if moves else None)
+    part(run, opened.folder.name, moves)
+
+
+def _learned(run: Run, shown: str, moved: bool) -> None:
+    status, newest = progress.status(run), run.checkpoint()
+    moves = status["state"] in STOPPABLE
+    if newest is not None and (newest.name != shown or moved != moves):
+        st.rerun()
+    of = f" of {status['of']:,}" if status.get("of") else ""
+    still = "It is still learning, and the picture changes as it does." if moves else ""
+    st.caption(f":material/model_training: As learned after {int(shown):,}{of} steps. {still}")
 
 
 def classes(bench: Workbench) -> None:

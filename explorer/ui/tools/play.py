@@ -64,6 +64,7 @@ def show_page() -> None:
         )
     assert bench.z is not None
 
+    kinds.learning(opened)
     if opened.classes:
         kinds.classes(bench)
     if opened.atlas is not None and opened.atlas.clusters is not None:
