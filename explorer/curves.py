@@ -103,7 +103,8 @@ class Curves:
         return self._thinned(name, part, points)
 
     def _thinned(self, name: str, part: slice, points: int) -> tuple[list[int], list[float]]:
-        steps, values = (column[part] for column in self._columns.get(name, NONE))
+        all_steps, all_values = self._columns.get(name, NONE)
+        steps, values = all_steps[part], all_values[part]
         if len(values) <= points:
             return steps.tolist(), values.tolist()
         kept = extremes(np.frombuffer(values), points // 2)

@@ -3,6 +3,7 @@
 import itertools
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -72,11 +73,12 @@ def test_the_encoder_sees_what_pytorch_sees_in_any_number_of_pictures(folder):
         given = {"x": x.numpy()} | ({} if y is None else {"y": y.numpy()})
         with torch.no_grad():
             q = model.encode(x, y)
-        z, *scale = session.run(None, given)
+        found: Any = session.run(None, given)
+        z, *scale = found
         assert z.std() > 0.1
         np.testing.assert_allclose(z, centre(q), rtol=1e-3, atol=1e-4)
-        for found in scale:
-            np.testing.assert_allclose(found, q.stddev, rtol=1e-3, atol=1e-4)
+        for each in scale:
+            np.testing.assert_allclose(each, q.stddev, rtol=1e-3, atol=1e-4)
 
 
 def test_an_encoder_that_says_other_things_is_told_and_left_out(folder, monkeypatch, capsys):

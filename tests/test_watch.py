@@ -26,14 +26,16 @@ def run(tmp_path, monkeypatch):
 def client(monkeypatch):
     tickets = Tickets()
     monkeypatch.setattr(watch, "TICKETS", tickets)
-    with TestClient(Starlette(routes=watch.ROUTES)) as client:
-        client.ticket = tickets.issue()
+    ticket = tickets.issue()
+    with TestClient(Starlette(routes=watch.ROUTES), headers={"x-ticket": ticket}) as client:
         yield client
 
 
 def connect(client, path, ticket=None):
     joint = "&" if "?" in path else "?"
-    return client.websocket_connect(f"/api/run/{path}{joint}ticket={ticket or client.ticket}")
+    return client.websocket_connect(
+        f"/api/run/{path}{joint}ticket={ticket or client.headers['x-ticket']}"
+    )
 
 
 def log(run, *lines):

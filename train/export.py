@@ -13,6 +13,7 @@ import os
 import struct
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -63,8 +64,9 @@ class _Code(nn.Module):
 
 def _code(model: LatentModel, x: Tensor, y: Tensor | None) -> tuple[Tensor, ...]:
     q = model.encode(x, y)
-    gaussian = isinstance(q, Independent) and isinstance(q.base_dist, Normal)
-    return (centre(q), q.base_dist.scale) if gaussian else (centre(q),)
+    if isinstance(q, Independent) and isinstance(q.base_dist, Normal):
+        return centre(q), q.base_dist.scale
+    return (centre(q),)
 
 
 def export(folder: Path) -> Card:
@@ -109,7 +111,8 @@ def apart(model: LatentModel, exported: Path) -> float:
     session = onnxruntime.InferenceSession(exported, providers=["CPUExecutionProvider"])
     given = {"x": x.numpy()} | ({"y": y.numpy()} if model.conditional else {})
     ours = _code(model, x, y if model.conditional else None)
-    pairs = zip(ours, session.run(None, given), strict=True)
+    theirs: Any = session.run(None, given)
+    pairs = zip(ours, theirs, strict=True)
     return max(float(np.abs(a.numpy() - b).max() / a.abs().max()) for a, b in pairs)
 
 
