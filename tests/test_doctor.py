@@ -138,6 +138,17 @@ def test_of_every_family_a_remedy_is_a_run_that_can_be_made(home, family):
         assert Run.find(fork(run, again, begin=True).name).config()["parent"]["changes"]
 
 
+def test_what_came_before_a_fork_is_not_held_against_it(home):
+    run = written(made(model={}), [*LEVEL, -25.0, -26.0, -27.0, -28.0], own=-15.0)
+    assert findings(run)
+    with open(run.folder / "metrics.jsonl", "a") as file:
+        file.write(json.dumps({"step": 1900, "event": "beta 1 → 2"}) + "\n")
+        for step in range(2000, 2800, 100):
+            record = {"step": step, "held/elbo": -28.0, "held/rate": 10.0}
+            file.write(json.dumps(record | {"held/coordinates": [2.0, 0.5, 3.0, 1.0]}) + "\n")
+    assert findings(run) == {}
+
+
 def test_a_learning_rate_that_is_too_small_to_learn_is_mended_too(home):
     run = written(made(lr=1e-5), [-30.0] * 8, rate=0.0)
     found = findings(run)["Posterior collapse"]

@@ -88,7 +88,7 @@ def test_train_makes_the_run_that_was_described_and_shows_it(lab):
     at = page("train")
     assert "About **30 seconds**" in said(at)  # 3,000 steps, 100 a second
     lengths = at.segmented_control(key="train/length").options
-    assert lengths == ["Quick, 30 seconds", "Good, 2 minutes", "Best, 4 minutes"]
+    assert lengths == ["Quick · 30 s", "Good · 2 min", "Best · 4 min"]
     press(at, "Train")
     (run,) = lab
     assert run == Run.listed()[0]

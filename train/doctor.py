@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -71,8 +72,13 @@ class Seen:
 
 
 def diagnose(curves: Curves, config: TrainConfig, total: int) -> list[Finding]:
-    """What is wrong, the worst first; empty while it is too early to say, or where all is well."""
+    """What is wrong, the worst first; empty while it is too early to say, or where all is well.
+
+    Of a fork only what came after it counts: before, it was told other things.
+    """
     steps, elbo = curves.column("held/elbo")
+    since = bisect.bisect_right(steps, curves.events[-1][0]) if curves.events else 0
+    steps, elbo = steps[since:], elbo[since:]
     rate, own = curves.column("held/rate")[1], curves.column("elbo")[1]
     if len(elbo) < LOOKS or len(own) < LOOKS:
         return []
@@ -126,7 +132,8 @@ def dead(seen: Seen) -> Finding | None:
 def by_heart(seen: Seen) -> Finding | None:
     best = max(range(len(seen.elbo)), key=seen.elbo.__getitem__)
     lost = seen.elbo[best] - seen.elbo[-1]
-    if lost < 3 * seen.small or best > len(seen.elbo) - LOOKS or seen.own < seen.elbo[-1]:
+    better = seen.own - seen.elbo[-1]
+    if lost < 3 * seen.small or best > len(seen.elbo) - LOOKS or better < lost:
         return None
     epochs = max(1, round(seen.config.epochs * seen.steps[best] / seen.total * 1.2))
     return Finding(
@@ -134,7 +141,7 @@ def by_heart(seen: Seen) -> Finding | None:
         "It learns its own pictures by heart: on pictures it never saw it gets worse. More "
         "pictures would help most.",
         f"Held out it lost {lost:.1f} nats since step {seen.steps[best]:,}; on its own pictures "
-        f"it is {seen.own - seen.elbo[-1]:.1f} nats better.",
+        f"it is {better:.1f} nats better.",
         "Begin anew: half the network, and no longer than it got better",
         dataclasses.replace(_sized(seen.config, 0.5), epochs=epochs),
         begin=True,

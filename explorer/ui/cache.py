@@ -190,8 +190,10 @@ def _glimpse(_source: Source, title: str, count: int) -> Pixels | None:
 def pace(config: TrainConfig) -> float:
     """Steps a second that this machine would train at, timed once for each kind of step."""
     import train.data
+    from train.fork import whole
 
-    kind = (config.family, config.model, config.objective, config.terms, config.batch)
+    told = whole(config)  # also what is left out, so that the form's own settings are not others
+    kind = (config.family, told["model"], config.objective, told["terms"], config.batch)
     spec = train.data.spec(config.dataset, config.data)
     return _pace(config, spec, repr((*kind, config.threads, config.device, spec)))
 

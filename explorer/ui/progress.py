@@ -107,6 +107,14 @@ def duration(seconds: float | None) -> str:
     return f"{seconds:.0f} seconds"
 
 
+def briefly(seconds: float) -> str:
+    """A time in as little room as a button has."""
+    for size, unit in ((3600, "h"), (60, "min")):
+        if seconds >= 1.5 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(1, seconds):.0f} s"
+
+
 def waits_for(run: Run) -> str:
     """In words: what a run that is queued waits for; empty where it waits for nothing."""
     names = ahead(run)

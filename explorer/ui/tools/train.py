@@ -48,7 +48,7 @@ def show_page() -> None:
         length = st.segmented_control(
             "How long",
             PRESETS,
-            format_func=lambda name: ", ".join(filter(None, (name, ready[name][1]))),
+            format_func=lambda name: " · ".join(filter(None, (name, ready[name][1]))),
             default=QUICK,
             required=True,
             key="train/length",
@@ -76,7 +76,7 @@ def timed(name: str, source: Source) -> tuple[TrainConfig, str]:
         return config, ""  # told beside the button
     if name == QUICK:
         config = sources.within(config, source, pace, sources.MINUTE)
-    return config, progress.duration(sources.steps(config, source) / pace)
+    return config, progress.briefly(sources.steps(config, source) / pace)
 
 
 def settings(config: TrainConfig, key: str) -> TrainConfig:
