@@ -44,7 +44,7 @@ def known(given: Tensor, height: int, width: int) -> Tensor:
 class Quadrants(nn.Module):
     """Four nets over black-and-white pictures ``x: (B, C, H, W)``, ``given: (B,)`` of 1 to 3."""
 
-    def __init__(self, data: DataSpec, hidden: int = 160) -> None:
+    def __init__(self, data: DataSpec, hidden: int = 128) -> None:
         super().__init__()
         self.shape = data.shape
         pixels, told = prod(data.shape), prod(data.shape) + len(GIVEN)

@@ -28,11 +28,11 @@ from .data import Dataset, Split, load
 from .directions import sides
 from .flips import flips, side_effects
 from .judges import SIZE
-from .particulars import particulars
+from .particulars import particulars, slow
 from .quadrants import measured
 
 LOOK = 512  # held-out pictures in a quick look
-ELBO_SAMPLES = 32
+ELBO_SAMPLES, FEWER = 32, 4  # the second of a model that is slow to ask
 GIVEN = "given the class"  # log p(x | y), which is no log p(x)
 
 
@@ -156,6 +156,7 @@ def measure(
     held, device = data.held, next(model.parameters()).device
     total, some = len(held.x), min(n or len(held.x), len(held.x))
     mean_picture = data.train.mean_picture().to(device)
+    samples = FEWER if slow(model) else ELBO_SAMPLES
     elbo, likelihood, rates, centres, error, spread = [], [], [], [], [], []
     for start in range(0, total, chunk):
         part = slice(start, min(start + chunk, total))
@@ -165,7 +166,7 @@ def measure(
             z, log_q = draw(q)
             rates.append(rate(q, model.prior(y), z, log_q))
             centres.append(centre(q))
-            elbo.append(log_weights(model, x, ELBO_SAMPLES, y).mean(0))
+            elbo.append(log_weights(model, x, samples, y).mean(0))
             if start < some:
                 kept = slice(0, some - start)
                 likelihood.append(
@@ -185,7 +186,7 @@ def measure(
     if model.conditional:
         where += f", {GIVEN}"
     return [
-        _nats("elbo", torch.cat(elbo), f"{where}, {ELBO_SAMPLES} samples each"),
+        _nats("elbo", torch.cat(elbo), f"{where}, {samples} samples each"),
         _nats("log_likelihood", torch.cat(likelihood), f"{where}, importance-weighted, K = {k}"),
         _nats("rate", torch.cat(rates), f"{where}, KL(q(z|x) ‖ p(z))"),
         Metric(

@@ -13,6 +13,7 @@ from torch.distributions import Independent, MixtureSameFamily
 from explorer.cards import Metric
 from explorer.distributions import centre, draw, rate_per_coordinate, responsibilities
 from explorer.inference import bound, log_likelihood, picture, refine
+from explorer.models.pixel import PixelVAE
 from explorer.protocol import LatentModel
 from explorer.rng import seeded
 
@@ -42,11 +43,16 @@ def particulars(model: LatentModel, data: Dataset, config: TrainConfig) -> list[
         found.append(factors(model, data.held))
     if model.latent_size == 2 and not model.conditional:
         found.append(holes(model, data))
-    if data.spec.pixelated:
+    if data.spec.pixelated and not slow(model):
         found += gaps(model, data, config)
     if model.conditional:
         found.append(obedience(model, data))
     return found
+
+
+def slow(model: LatentModel) -> bool:
+    """Whether to score a picture takes convolutions over very many pixels, each of its own."""
+    return isinstance(model, PixelVAE) and model.data.height > 16
 
 
 @torch.no_grad()

@@ -77,6 +77,7 @@ BEGINNINGS = {
     "gap/": "gap of ",
     "rate/": "information in ",
     "cluster_accuracy/": "accuracy of ",
+    "label_error/": "error from 100 labels, on ",
     "rest/": "log p of the other quadrants: ",
     "frechet/": "Fréchet distance of ",
     "kernel/": "kernel distance of ",
