@@ -23,6 +23,7 @@ SHIPPED = (
     "digits",
     "digits-2d",
     "digits-cvae",
+    "digits-draw",
     "digits-ladder",
     "digits-vade",
     "faces",
@@ -115,10 +116,12 @@ def test_headline_numbers_meet_what_the_project_promises():
     assert len(good) >= 6
     assert good[0] == "auc/smile"
     assert value["digits-cvae"]["class_accuracy"] >= 0.9
+    assert value["digits-draw"]["elbo"] >= -102.0
     assert value["digits-ladder"]["log_likelihood"] >= -87.0
     assert min(value["digits-ladder"][f"rate/{level}"] for level in ("whole", "detail")) >= 0.5
     gained = next(m for m in said["iwae-5"].metrics if m.name == "gain/iwae-1")
     assert gained.value > 2 * gained.error
+    assert value["iwae-5"]["label_error/latents"] < value["iwae-5"]["label_error/pixels"]
     assert value["cloud-ae"]["hole_share"] > 0.9
     assert value["cloud-vae"]["hole_share"] < 0.1
     assert (

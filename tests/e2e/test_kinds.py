@@ -40,6 +40,20 @@ def test_pixels_are_drawn_one_after_the_other_when_asked(visit):
     expect(tab.get_by_test_id("stImage").locator("img")).to_have_count(6)
 
 
+def test_a_painted_picture_shows_its_canvas_step_by_step(visit):
+    tab = visit(model="Digits, painted in strokes")
+    film = tab.get_by_test_id("film-canvas")
+    expect(film).to_have_attribute("aria-label", re.compile(r"of 11: (step \d+|the empty canvas)"))
+
+
+def test_a_digit_is_completed_from_a_quadrant_in_several_ways(visit):
+    tab = visit("inpaint", model="Digits by class")
+    expect(tab.get_by_text("way 6", exact=True)).to_be_visible()
+    tab.get_by_role("button", name="Draw others").click()
+    settled(tab)
+    expect(tab.get_by_text("one guess for all")).to_be_visible()
+
+
 def test_the_scoreboard_fits_a_phone(visit):
     tab = visit("scoreboard", options={"viewport": {"width": 390, "height": 844}})
     expect(tab.get_by_text("What is not here, and why.")).to_be_attached()
