@@ -20,6 +20,7 @@ from .cards import (
     ATLAS,
     CARD,
     DECODER,
+    ENCODER,
     LARGEST_CARD,
     LARGEST_FILE,
     MASKED,
@@ -72,7 +73,7 @@ def save(folder: Path, state: Mapping[str, Tensor], card: Card, half: bool = Fal
     tensors = {name: value.detach().to("cpu").contiguous() for name, value in state.items()}
     if half:
         tensors = {n: v.half() if v.is_floating_point() else v for n, v in tensors.items()}
-    for made in (ATLAS, DECODER, MASKED, QUADRANTS):
+    for made in (ATLAS, DECODER, ENCODER, MASKED, QUADRANTS):
         (folder / made).unlink(missing_ok=True)  # of other weights
     partial = folder / f"{WEIGHTS}.part"
     save_file(tensors, partial)

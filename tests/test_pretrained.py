@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from explorer import atlas, bundle, cards
-from explorer.cards import ATLAS, DECODER, ENCODER, WEIGHTS
+from explorer.cards import ATLAS, DECODER, ENCODER, QUADRANTS, WEIGHTS
 from explorer.inference import log_weights, picture
 from explorer.rng import seeded
 from train import export
@@ -37,6 +37,7 @@ SHIPPED = (
     "sprites-tc",
 )
 COLLAPSED = ("pixel-collapsed",)  # on purpose: it draws one picture wherever one is
+COMPLETES = ("digits-cvae",)  # from quadrants, by nets beside the model
 MEGABYTES = {"faces": 16}
 OURS = ("digits-8x8", "sprites")  # pictures that are at hand everywhere
 ANSWERABLE = ("smile", "mouth_open", "brow_raise", "yaw", "pitch", "light_right")
@@ -56,7 +57,8 @@ def test_the_list_is_what_ships():
 def test_a_folder_is_small_and_holds_only_a_bundle(shipped):
     folder = shipped[0]
     files = {p.name for p in folder.iterdir()} - {ENCODER}
-    assert files == {"card.json", WEIGHTS, ATLAS, DECODER}
+    more = {QUADRANTS} if folder.name in COMPLETES else set()
+    assert files == {"card.json", WEIGHTS, ATLAS, DECODER} | more
     size = sum(p.stat().st_size for p in folder.iterdir())
     assert size <= MEGABYTES.get(folder.name, 4) * 1e6
 
@@ -117,6 +119,10 @@ def test_headline_numbers_meet_what_the_project_promises():
     assert good[0] == "auc/smile"
     assert value["digits-cvae"]["class_accuracy"] >= 0.9
     assert value["digits-draw"]["elbo"] >= -102.0
+    for given in (1, 2, 3):
+        name = f"rest/gained, {given} given"
+        better = next(m for m in said["digits-cvae"].metrics if m.name == name)
+        assert better.value > 2 * better.error
     assert value["digits-ladder"]["log_likelihood"] >= -87.0
     assert min(value["digits-ladder"][f"rate/{level}"] for level in ("whole", "detail")) >= 0.5
     gained = next(m for m in said["iwae-5"].metrics if m.name == "gain/iwae-1")

@@ -96,7 +96,7 @@ def parser() -> argparse.ArgumentParser:
 
     made = verb(quadrants, "train what completes pictures from quadrants, beside a bundle's model")
     made.add_argument("bundle", metavar="BUNDLE", type=Path, help="its folder")
-    made.add_argument("--epochs", type=int, default=12, help="of training (default 12)")
+    made.add_argument("--epochs", type=int, default=8, help="of training (default 8)")
 
     made = verb(labels, "measure how far a hundred labels go on a bundle's latents")
     made.add_argument("bundle", metavar="BUNDLE", type=Path, help="its folder")

@@ -25,7 +25,7 @@ from .data import Dataset, Split, load
 SAMPLES = 100  # weights in a log-likelihood
 
 
-def fit(folder: Path, epochs: int = 12, batch: int = 128) -> list[Metric]:
+def fit(folder: Path, epochs: int = 8, batch: int = 256) -> list[Metric]:
     """Writes the bundle's quadrants.safetensors, and on the card how good it is.
 
     Raises DataError for pictures that are not black and white.
