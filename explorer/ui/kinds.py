@@ -143,7 +143,7 @@ def quadrants(opened: Opened, x: Array) -> None:
             st.session_state["quadrants/turn"] = st.session_state.get("quadrants/turn", 0) + 1
     turn = st.session_state.get("quadrants/turn", 0)
     shown, drawn = cache.completed(opened, x, given, WAYS, turn)
-    show.strip(shown, ["given", "one guess for all", "the picture"])
+    show.strip(shown, ["given", "one guess", "the picture"])
     show.strip(drawn, [f"way {k + 1}" for k in range(WAYS)])
     gained = next(
         (m for m in opened.card.metrics if m.name == f"rest/gained, {given} given"), None

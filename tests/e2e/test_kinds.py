@@ -51,7 +51,7 @@ def test_a_digit_is_completed_from_a_quadrant_in_several_ways(visit):
     expect(tab.get_by_text("way 6", exact=True)).to_be_visible()
     tab.get_by_role("button", name="Draw others").click()
     settled(tab)
-    expect(tab.get_by_text("one guess for all")).to_be_visible()
+    expect(tab.get_by_text("one guess", exact=True)).to_be_visible()
 
 
 def test_the_scoreboard_fits_a_phone(visit):
