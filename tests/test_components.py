@@ -129,7 +129,7 @@ def test_without_the_routes_every_part_is_a_calm_sentence() -> None:
         frames = np.zeros((2, 4, 4, 1), np.uint8)
         c.film("film", frames, pixelated=True)
         assert c.brush("brush", frames[0], size=(4, 4)) is None
-        c.curve("curve", "a-run", [c.Series("elbo", "ELBO")])
+        c.curve("curve", {"a-run": "A run"}, [c.Series("elbo", "ELBO")])
 
     page = AppTest.from_function(script).run()
     assert not page.exception
