@@ -105,12 +105,14 @@ def test_what_is_set_in_the_whole_form_is_what_is_trained(lab):
     at.number_input(key=f"{key}/terms/elbo/beta").set_value(2.5)
     at.number_input(key=f"{key}/training/epochs").set_value(7)
     at.selectbox(key=f"{key}/training/schedule").select("constant")
+    at.number_input(key=f"{key}/training/processes").set_value(2)
     at.run()
+    assert "timed just now, for one process" in said(at)
     press(at, "Train")
     config = TrainConfig.from_dict(lab[0].config(), "test")
     assert config.model["latent"] == 5
     assert config.terms["beta"] == 2.5
-    assert (config.epochs, config.schedule) == (7, "constant")
+    assert (config.epochs, config.schedule, config.processes) == (7, "constant", 2)
 
 
 def test_a_longer_setting_fills_the_form_anew(lab):

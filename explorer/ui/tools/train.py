@@ -119,8 +119,9 @@ def offer(config: TrainConfig, source: Source, files: list[UploadedFile]) -> Non
         show.trouble(error)  # beside the settings that are to be changed
         return
     st.markdown(f":material/timer: About **{progress.duration(seconds)}** on this machine.")
+    how = ", for one process" if config.processes > 1 else ""
     st.caption(
-        f"{steps:,} steps of {min(config.batch, source.pictures):,} pictures; timed just now."
+        f"{steps:,} steps of {min(config.batch, source.pictures):,} pictures; timed just now{how}."
     )
     if st.button("Train", type="primary", icon=":material/play_arrow:", width="stretch"):
         start(config, files)
