@@ -21,6 +21,7 @@ from torch.nn import (
     Unflatten,
 )
 
+from explorer.errors import FormatError
 from explorer.formats import files, reading
 
 
@@ -260,16 +261,50 @@ WRITTEN = {
 }  # fmt: skip
 
 
+def recognised(made):
+    out = io.BytesIO()
+    torch.save(made.state_dict(), out)
+    contents = files.read_stream(io.BytesIO(out.getvalue()), out.tell(), "vae.pt")
+    return reading.structured(contents)
+
+
 @pytest.mark.parametrize("written", WRITTEN.values(), ids=WRITTEN)
 def test_the_first_readings_have_the_pictures_and_the_latent_of_the_program(written):
     torch.manual_seed(0)
     made, shape, latent = written()
-    out = io.BytesIO()
-    torch.save(made.state_dict(), out)
-    contents = files.read_stream(io.BytesIO(out.getvalue()), out.tell(), "vae.pt")
-    found, _, _, stray = reading.structured(contents)
+    found, _, _, stray = recognised(made)
     # whether pictures stand or lie is measured
     assert shape in {plan.shape for plan in found[:2]}
     assert found[0].latent == latent
     assert not stray
     assert not found[0].reading.left
+
+
+# blocks of as many channels as they are given, or of other halved maps
+BLOCKS = {
+    "convolutions by name": lambda n: model(
+        conv1=Conv2d(n, n, 3, 1, 1), bn1=BatchNorm2d(n), conv2=Conv2d(n, n, 3, 1, 1)
+    ),
+    "narrower in its middle": lambda n: model(
+        body=Sequential(Conv2d(n, n // 2, 3, 1, 1), ReLU(), Conv2d(n // 2, n, 1))
+    ),
+    "an activation first": lambda n: model(
+        body=Sequential(ReLU(), Conv2d(n, n, 3, 1, 1), ReLU(), Conv2d(n, n, 1))
+    ),
+    "a shortcut": lambda n: model(conv=Conv2d(n, n, 3, 1, 1), shortcut=Conv2d(n, n, 1)),
+    "attention": lambda n: model(
+        query_conv=Conv2d(n, n // 8, 1), key_conv=Conv2d(n, n // 8, 1), value_conv=Conv2d(n, n, 1)
+    ),
+}
+
+
+@pytest.mark.parametrize("block", BLOCKS.values(), ids=BLOCKS)
+def test_what_goes_past_a_layer_is_said_and_never_read_as_a_row(block):
+    made = model(
+        encoder=Sequential(*down(3, 32, 64), block(64)),
+        **heads(64 * 64, 16),
+        fc=Linear(16, 64 * 64),
+        decoder=Sequential(block(64), *up(64, 32, 3)),
+    )
+    with pytest.raises(FormatError, match=r"skip connections|attention"):
+        recognised(made)

@@ -142,10 +142,12 @@ LIMITS = (
         f"{SPATIAL} Choose a VAE with one latent vector.",
     ),
     Limit(
-        "transformer",
-        re.compile(r"in_proj_weight|self_attn|attention\.|q_proj|pos_embed"),
-        "It has attention, which the general reader does not follow. Choose a VAE of convolutions "
-        "or linear layers.",
+        "network with attention",
+        re.compile(
+            r"in_proj_weight|self_attn|attention\.|q_proj|pos_embed|(^|[._])(attn|qkv|to_q|query)"
+        ),
+        "Attention is what the general reader does not follow. Choose a VAE of convolutions or "
+        "linear layers.",
     ),
     Limit(
         "hierarchical VAE",
@@ -156,6 +158,41 @@ LIMITS = (
 )
 
 
+SKIPS = Limit(
+    "network with skip connections",
+    re.compile(
+        r"(^|[._])res(idual|net|_?block|_?stack|_?layer|\d|\.)|shortcut|(^|[._])skip"
+        r"|(^|\.)downsample\.\d|(^|\.)layer\d\.\d+\.conv\d",
+        re.I,
+    ),
+    "Its layers add to what goes past them, which the general reader does not follow: it would "
+    "read them as a row and draw nonsense. Choose a VAE of layers in a row.",
+)
+INSIDE = re.compile(r"((?:^|.*\.)\d+\.(?:.*\.)?)(conv_?)?(\d+)\.weight$")
+
+
 def limited(tensors: Tensors) -> Limit | None:
     """The kind of model that the tensors are and that cannot be wandered through."""
-    return next((k for k in LIMITS if any(k.pattern.search(name) for name in tensors)), None)
+    limits = (*LIMITS, SKIPS)
+    named = next((k for k in limits if any(k.pattern.search(name) for name in tensors)), None)
+    return named or (SKIPS if _branches(tensors) else None)
+
+
+def _branches(tensors: Tensors) -> bool:
+    """Whether numbered blocks give as many channels as they take, as only a sum asks for.
+
+    Such a block is of convolutions called ``conv1, conv2``, or in a row that begins with an
+    activation or is narrower in its middle.
+    """
+    blocks: dict[str, list[tuple[bool, int, tuple[int, ...]]]] = {}
+    for name, value in tensors.items():
+        part = INSIDE.match(name)
+        if part and value.dim() == 4:
+            block = blocks.setdefault(part[1], [])
+            block.append((bool(part[2]), int(part[3]), tuple(value.shape)))
+    for row in (row for row in blocks.values() if len(row) > 1):
+        (named, begins, first), (_, _, last) = row[0], row[-1]
+        kept = first[1] == last[0] and all(shape[2] % 2 for _, _, shape in row)
+        if kept and (named or begins > 0 or first[0] != first[1]):
+            return True
+    return False

@@ -102,11 +102,13 @@ def _plain(group: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def _layer(name: str, group: dict[str, Tensor], place: int) -> Layer | None:
     if "running_mean" in group:
-        return Layer(name, "norm", group, place)
-    weight = group.get("weight")
+        flat = all(v.dim() == 1 for n, v in group.items() if n != "num_batches_tracked")
+        return Layer(name, "norm", group, place) if flat else None
+    weight, bias = group.get("weight"), group.get("bias")
     if weight is None or not weight.is_floating_point() or weight.numel() == 0:
         return None
-    bias = group.get("bias")
+    if bias is not None and bias.dim() == 0:
+        return None
     if weight.dim() == 2:
         if bias is not None and bias.shape != weight.shape[:1]:
             return None
