@@ -144,12 +144,9 @@ def _around(
                     left = tuple(w for w in layers if w not in used)
                     choice = _choice(left, mean, surplus)
                     left = tuple(w for w in left if w not in choice)
-                    full = (
-                        cost
-                        + len(left)
-                        - len(choice)
-                        + 0.3 * (max(encoder.surplus) == 0 < surplus)
-                    )
+                    unseen = max(encoder.surplus) == 0 < surplus
+                    whole = doubled and unseen and surplus == latent and not tables
+                    full = cost + len(left) - len(choice) + 0.3 * unseen + 1.5 * whole
                     reading = Reading(
                         encoder, mean, second, doubled, decoder, latent, shape, surplus,
                         choice, tables, left, full,

@@ -63,13 +63,19 @@ def _pythae_celeba(t: Tensors) -> bool:
     return _pythae(t) and _shape(t, "decoder.layers.0.0.weight")[:1] == (65536,)
 
 
+def _pythae_digits(t: Tensors) -> bool:
+    return _pythae(t) and _shape(t, "decoder.layers.0.weight")[:1] == (16384,)
+
+
+PYTHAE_DIGITS = Move("convt", 2, 1, 0), Move("convt", 2, 1, 1), Move("convt", 2, 1, 1)
 PYTHAE_CELEBA = (
     Move("convt", 2, 2, 0), Move("convt", 2, 1, 0), Move("convt", 2, 2, 1), Move("convt", 1, 1, 0),
 )  # fmt: skip
 
 
 def _beta_h(t: Tensors) -> bool:
-    return _shape(t, "encoder.11.weight")[1:] == (256,) and "decoder.11.weight" in t
+    numbered = "decoder.11.weight" in t and "encoder.13.weight" not in t
+    return numbered and _shape(t, "encoder.11.weight")[1:] == (256,)
 
 
 def _beta_b(t: Tensors) -> bool:
@@ -83,6 +89,7 @@ FORMATS = (
         Choices("leaky 0.01", bridge=False, output="tanh", into=SIGNED, out_of=SIGNED),
     ),
     Format("pythae, for CelebA", _pythae_celeba, Choices(bridge=False), 64, PYTHAE_CELEBA),
+    Format("pythae, for digits", _pythae_digits, Choices(bridge=False), 28, PYTHAE_DIGITS),
     Format("pythae", _pythae, Choices(bridge=False)),
     Format("Beta-VAE (1Konny), H", _beta_h, Choices(layout="chunked"), 64),
     Format("Beta-VAE (1Konny), B", _beta_b, Choices(layout="chunked"), 64),
