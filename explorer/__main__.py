@@ -7,8 +7,6 @@ import json
 import sys
 from pathlib import Path
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from .errors import ExplorerError
@@ -48,16 +46,12 @@ def brought(folder: Path | None) -> Tensor | None:
         return None
     if not folder.is_dir():
         raise ExplorerError(f"There is no folder {folder} of pictures.")
-    from . import images
-    from .spec import DataSpec
+    from .formats.probes import MOST, given
 
-    files = [p for p in sorted(folder.iterdir()) if p.is_file() and p.suffix != ".json"][:24]
-    read = [images.read(path.read_bytes()) for path in files]
-    if not read:
+    files = [p for p in sorted(folder.iterdir()) if p.is_file() and p.suffix != ".json"]
+    if not files:
         raise ExplorerError(f"{folder} holds no pictures.")
-    side = min(min(image.size) for image in read)
-    data = DataSpec("own", 3, side, side)
-    return torch.from_numpy(np.concatenate([images.prepare(image, data) for image in read]))
+    return given([path.read_bytes() for path in files[:MOST]])
 
 
 def inspect(args: argparse.Namespace) -> int:

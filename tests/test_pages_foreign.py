@@ -2,11 +2,14 @@
 
 import io
 
+import numpy as np
 import pytest
 import test_app
 import torch
 from test_app import SPECS, toy
 from test_pages_wander import bench, page
+
+from explorer import images
 
 desk = test_app.desk  # the fixture
 
@@ -72,3 +75,21 @@ def test_a_path_is_read_on_ones_own_computer(desk, tmp_path):
     at.text_input(key="model/path").set_value(str(tmp_path / "vae")).run(timeout=120)
     assert not at.exception
     assert "4 coordinates" in told(at)
+
+
+def test_pictures_of_its_kind_are_measured_by_and_what_is_none_is_told(desk):
+    toy(desk / "shipped", SPECS["grey"])
+    at = page("model")
+    drop(at, classic())
+    assert "it redraws your pictures" not in told(at)
+    found = at.session_state["model/found"][1]
+    pixels = found.best.model().decode(torch.zeros(1, 4)).mean[0, 0].numpy()
+    grain = np.random.default_rng(0).uniform(-0.2, 0.2, (6, 28, 28))
+    files = [images.png(images.to_pixels((pixels + g)[None, None])[0]) for g in grain]
+    likes = [(f"{k}.png", raw, "image/png") for k, raw in enumerate(files)]
+    at.file_uploader(key="model/likes").set_value(likes).run(timeout=120)
+    assert not at.exception
+    assert at.session_state["model/found"][1].best.like == "your pictures"
+    at.file_uploader(key="model/likes").set_value([("a.png", b"none", "image/png")])
+    at.run(timeout=120)
+    assert at.error

@@ -1,19 +1,34 @@
-"""Pictures to measure with: digits, garments and faces as the shipped models draw them."""
+"""Pictures to measure with: one's own, else what the shipped models draw of three kinds."""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from .. import images
 from ..cards import CARD
 from ..errors import BundleError
 from ..shelf import PRETRAINED, Shelf
+from ..spec import DataSpec
 
 SHOWN = {"digits": "handwritten digits", "fashion": "garments", "faces": "faces"}  # bundle -> what
 PICTURES = 16
+MOST = 24  # of one's own
+
+
+def given(files: Sequence[bytes]) -> Tensor:
+    """``(n, 3, S, S)`` in [0, 1] of the first MOST picture files, cut square to the smallest.
+
+    Raises ExplorerError where one of them is no picture.
+    """
+    read = [images.read(raw) for raw in files[:MOST]]
+    side = min(min(image.size) for image in read)
+    data = DataSpec("own", 3, side, side)
+    return torch.from_numpy(np.concatenate([images.prepare(image, data) for image in read]))
 
 
 @functools.cache

@@ -36,9 +36,19 @@ def from_file(folder: Callable[[], Path]) -> Path | None:
         st.session_state.pop(HELD, None)
         return None
     mark, source, name = asked
+    likes = st.file_uploader(
+        "A few pictures of its kind (optional)", key="model/likes",
+        accept_multiple_files=True, max_upload_size=20,
+        help="What it makes of pictures like those it was trained on settles ranges and bends "
+        "that weights alone leave open. Twenty-four are enough; none is kept.",
+    )  # fmt: skip
+    mark = " ".join([mark, *(file.file_id for file in likes)])
     if st.session_state.get(HELD, ("",))[0] != mark:
         with st.spinner(STEPS):
-            st.session_state[HELD] = (mark, *_read(source, name))
+            st.session_state[HELD] = (
+                mark,
+                *_read(source, name, [file.getvalue() for file in likes]),
+            )
     _, found, refusal = st.session_state[HELD]
     if refusal is not None:
         show.trouble(refusal)
@@ -68,15 +78,18 @@ def _asked() -> tuple[str, Path | bytes, str] | None:
     return f"{typed} {stamp}", path, path.name
 
 
-def _read(source: Path | bytes, name: str) -> tuple[Found | None, ExplorerError | None]:
-    """What it is, or why it cannot be read."""
-    from explorer.formats import files, reading
+def _read(
+    source: Path | bytes, name: str, likes: list[bytes]
+) -> tuple[Found | None, ExplorerError | None]:
+    """What it is, measured by the bytes of pictures of its kind, or why it cannot be read."""
+    from explorer.formats import files, probes, reading
 
     try:
+        own = probes.given(likes) if likes else None
         if isinstance(source, Path):
-            return reading.inspect(source), None
+            return reading.inspect(source, own), None
         contents = files.read_stream(io.BytesIO(source), len(source), name)
-        return reading.recognise(contents), None
+        return reading.recognise(contents, own), None
     except ExplorerError as error:
         return None, error
 
