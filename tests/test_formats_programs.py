@@ -253,6 +253,63 @@ WRITTEN = {
         (1, 28, 28),
         12,
     ),
+    "a class as planes": lambda: (
+        model(
+            encoder=Sequential(*down(11, 32, 64)),
+            **heads(64 * 49, 16),
+            fc_dec=Linear(26, 64 * 49),
+            decoder=Sequential(*up(64, 32, 1)),
+        ),
+        (1, 28, 28),
+        16,
+    ),
+    "six halvings": lambda: (
+        model(
+            encoder=Sequential(*down(3, 16, 32, 64, 64, 64, 64)),
+            **heads(64 * 16, 64),
+            dec_in=Linear(64, 64 * 16),
+            decoder=Sequential(*up(64, 64, 64, 64, 32, 16, 3)),
+        ),
+        (3, 256, 256),
+        64,
+    ),
+    "one convolution gives both": lambda: (
+        model(
+            encoder=Sequential(*down(3, 32, 64, 128), Conv2d(128, 64, 4)),
+            decoder=Sequential(ConvTranspose2d(32, 128, 4), ReLU(), *up(128, 64, 32, 3)),
+        ),
+        (3, 32, 32),
+        32,
+    ),
+    "norms after the decoder's linear layers": lambda: (
+        model(
+            encoder=Sequential(*down(1, 32, 64, norm=BatchNorm2d), Flatten(), *dense(3136, 256)),
+            **heads(256, 20),
+            decoder_fc=Sequential(*dense(20, 256, 3136, norm=BatchNorm1d)),
+            decoder_conv=Sequential(*up(64, 32, 1)),
+        ),
+        (1, 28, 28),
+        20,
+    ),
+    "faces as they were cut": lambda: (
+        model(
+            encoder=Sequential(*down(3, 32, 64)),
+            **heads(64 * 54 * 44, 16),
+            fc_dec=Linear(16, 64 * 54 * 44),
+            decoder=Sequential(*up(64, 32, 3)),
+        ),
+        (3, 216, 176),
+        16,
+    ),
+    "the decoder first, one coordinate": lambda: (
+        model(
+            decoder=Sequential(*dense(1, 64), Linear(64, 784)),
+            encoder=Sequential(*dense(784, 64)),
+            **heads(64, 1),
+        ),
+        (1, 28, 28),
+        1,
+    ),
     "a decoder alone": lambda: (
         model(decoder=Sequential(*dense(16, 256), Linear(256, 784))),
         (1, 28, 28),
