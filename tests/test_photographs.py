@@ -54,7 +54,7 @@ def people():
 @pytest.fixture(scope="module")
 def nobody():
     """A face that the shipped model draws, ``(128, 128, 3)``."""
-    folder = ROOT / "pretrained" / "faces"
+    folder = ROOT / "pretrained" / "faces-small"
     known = load_atlas(folder, read_card(folder).files[ATLAS])
     drawn = Exported(folder / "decoder.onnx")(known.mean[None])[0]
     return np.asarray(Image.fromarray(drawn).resize((128, 128), Image.Resampling.BICUBIC))

@@ -347,7 +347,7 @@ def eyes(_: argparse.Namespace) -> int:
 
 
 def sheet(args: argparse.Namespace) -> int:
-    """Draws 4 rows of 12 pictures from a bundle's known latents and 2 from its prior, seed 0, as
+    """Draws 2 rows of 10 pictures from a bundle's known latents and 2 from its prior, seed 0, as
     they come, into one PNG."""
     from .sheet import sheet as make
 

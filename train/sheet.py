@@ -11,8 +11,8 @@ from explorer import atlas, bundle, images
 from explorer.cards import ATLAS, replace_whole
 from explorer.inference import picture, prior_draws
 
-COLUMNS = 12
-ROWS, FROM_PRIOR = 4, 2  # rows drawn from the atlas's mixture, and from p(z)
+COLUMNS = 10
+ROWS, FROM_PRIOR = 2, 2  # rows drawn from the atlas's mixture, and from p(z)
 
 
 @torch.no_grad()
