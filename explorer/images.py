@@ -287,6 +287,11 @@ def png(pixels: Pixels) -> bytes:
     return _file(_picture(pixels), "PNG", compress_level=1)
 
 
+def jpeg(pixels: Pixels) -> bytes:
+    """A JPEG file of ``pixels: (H, W, C)``, a tenth of a PNG of photographs."""
+    return _file(_picture(pixels), "JPEG", quality=90)
+
+
 def gif(frames: Pixels, milliseconds: int, loop: bool = True, pingpong: bool = False) -> bytes:
     """A GIF file of ``frames: (n, H, W, C)``, each shown so long, to ten milliseconds."""
     # Browsers play anything under 20 ms at 100.

@@ -105,7 +105,7 @@ def parser() -> argparse.ArgumentParser:
 
     made = verb(sheet, "draw pictures that nobody selected")
     made.add_argument("bundle", metavar="BUNDLE", type=Path, help="its folder")
-    made.add_argument("picture", metavar="PNG", type=Path, help="the file to write")
+    made.add_argument("picture", metavar="JPEG", type=Path, help="the file to write")
 
     made = verb(evaluate, "measure a bundle on held-out pictures")
     made.add_argument("bundle", metavar="BUNDLE", type=Path, help="its folder")
@@ -348,7 +348,7 @@ def eyes(_: argparse.Namespace) -> int:
 
 def sheet(args: argparse.Namespace) -> int:
     """Draws 2 rows of 10 pictures from a bundle's known latents and 2 from its prior, seed 0, as
-    they come, into one PNG."""
+    they come, into one JPEG."""
     from .sheet import sheet as make
 
     make(args.bundle, args.picture)

@@ -17,7 +17,7 @@ ROWS, FROM_PRIOR = 2, 2  # rows drawn from the atlas's mixture, and from p(z)
 
 @torch.no_grad()
 def sheet(folder: Path, target: Path) -> None:
-    """Writes ``target``, a PNG: ROWS of draws from the density of known latents where there is an
+    """Writes ``target``, a JPEG: ROWS of draws from the density of known latents where there is an
     atlas, then FROM_PRIOR rows from the prior, both with seed 0."""
     model, card = bundle.load(folder)
     known = atlas.load(folder, card.files.get(ATLAS))
@@ -25,4 +25,4 @@ def sheet(folder: Path, target: Path) -> None:
     if known is not None:
         z.insert(0, known.draws(0, ROWS * COLUMNS))
     pixels = images.to_pixels(picture(model.decode(torch.from_numpy(np.concatenate(z)))))
-    replace_whole(target, images.png(images.sheet(pixels, COLUMNS, gap=2)))
+    replace_whole(target, images.jpeg(images.sheet(pixels, COLUMNS, gap=2)))
