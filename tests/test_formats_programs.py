@@ -23,6 +23,7 @@ from torch.nn import (
 
 from explorer.errors import FormatError
 from explorer.formats import files, reading
+from explorer.formats.calibrate import built
 
 
 def model(**parts):
@@ -263,6 +264,16 @@ WRITTEN = {
         (1, 28, 28),
         16,
     ),
+    "a class beside the features": lambda: (
+        model(
+            encoder=Sequential(*down(1, 32, 64)),
+            **heads(64 * 49 + 10, 16),
+            fc_dec=Linear(26, 64 * 49),
+            decoder=Sequential(*up(64, 32, 1)),
+        ),
+        (1, 28, 28),
+        16,
+    ),
     "six halvings": lambda: (
         model(
             encoder=Sequential(*down(3, 16, 32, 64, 64, 64, 64)),
@@ -365,3 +376,15 @@ def test_what_goes_past_a_layer_is_said_and_never_read_as_a_row(block):
     )
     with pytest.raises(FormatError, match=r"skip connections|attention"):
         recognised(made)
+
+
+def test_a_class_beside_the_features_is_seen_by_the_heads_as_in_the_program():
+    torch.manual_seed(0)
+    net, _, _ = WRITTEN["a class beside the features"]()
+    plans, start, *_ = recognised(net)
+    assert plans[0].classes == 10
+    x, y = torch.rand(3, 1, 28, 28), torch.arange(3)
+    label = nn.functional.one_hot(y, 10).float()
+    theirs = net.fc_mu(torch.cat([net.encoder(x).flatten(1), label], 1))
+    ours = built(plans[0], start).encode(x, y).mean
+    assert torch.allclose(ours, theirs, atol=1e-5)

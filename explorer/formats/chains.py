@@ -42,6 +42,7 @@ class Reading:
         doubled: whether ``mean`` is twice as wide as the latent.
         choice: heads of discrete codes that follow the continuous one, through a softmax.
         shape: ``(C, H, W)`` where an MLP says so, else ``(C, 0, 0)``.
+        beside: the width of the label that the heads see beside the encoder's features.
         left: layers that have no part in it.
     """
 
@@ -53,6 +54,7 @@ class Reading:
     latent: int
     shape: tuple[int, int, int]
     label: int = 0
+    beside: int = 0
     choice: tuple[Layer, ...] = ()
     tables: tuple[Layer, ...] = ()
     left: tuple[Layer, ...] = ()
@@ -144,18 +146,26 @@ def _around(
                     left = tuple(w for w in layers if w not in used)
                     choice = _choice(left, mean, surplus)
                     left = tuple(w for w in left if w not in choice)
-                    unseen = max(encoder.surplus) == 0 < surplus
+                    beside = _beside(encoder, mean, surplus)
+                    unseen = max(*encoder.surplus, beside) == 0 < surplus
                     whole = doubled and unseen and surplus == latent and not tables
                     full = cost + len(left) - len(choice) + 0.3 * unseen + 1.5 * whole
                     reading = Reading(
                         encoder, mean, second, doubled, decoder, latent, shape, surplus,
-                        choice, tables, left, full,
+                        beside, choice, tables, left, full,
                     )  # fmt: skip
                     if best is None or reading.cost < best.cost:
                         best = reading
         if best is not None:
             yield replace(best, shape=_encoder_shape(best))
             return
+
+
+def _beside(encoder: Chain, head: Layer, surplus: int) -> int:
+    """How much wider a head is than the features that the encoder ends in."""
+    last = encoder.layers[-1]
+    state = ("maps" if last.kind == "conv" else "flat", last.outs())
+    return _into(state, head, {0, surplus}) or 0
 
 
 def _encoder_shape(reading: Reading) -> tuple[int, int, int]:
@@ -243,7 +253,7 @@ def _upstream(
     allowed = {0, surplus} | {t.weight.shape[1] for t in tables}
 
     def fits(state: State) -> bool:
-        return _into(state, head, {0}) is not None
+        return _into(state, head, {0, surplus}) is not None
 
     best = None
     for first in [None, *pool]:

@@ -194,7 +194,8 @@ def _downs(
             if end == across == 1:
                 yield way.moves, False, way.cost
             continue
-        surplus = 0 if following is reading.mean else _surplus_of(reading.encoder, following)
+        told = following is reading.mean
+        surplus = reading.beside if told else _surplus_of(reading.encoder, following)
         width = following.ins() - surplus
         if width == convs[-1].outs() * end * across:
             yield way.moves, False, way.cost
@@ -285,6 +286,8 @@ def _encoder(plan: Plan, choices: Choices) -> _Row:
         )
     if reading.mean.kind != "conv" and not flat:
         _flatten(row, plan)
+    if reading.beside:
+        _label(row, plan, reading.beside, False)
     return row
 
 
