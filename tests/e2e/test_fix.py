@@ -130,7 +130,7 @@ def test_a_painted_part_is_guessed_and_a_guess_taken(visit):
     page.get_by_text("where they differ").wait_for()
     page.get_by_role("button", name="Guess again").wait_for(timeout=LONG)
     page.get_by_role("button", name="Take").nth(3).click()
-    page.get_by_text("It is the current picture now").wait_for()
+    page.get_by_text("kept here to the pixel, and what").wait_for()
     settled(page)
     looks_new(canvas, before)
     go(page, "Morph")
@@ -173,7 +173,7 @@ def test_all_of_it_is_done_with_keys_alone(visit):
         page.keyboard.press(key)
     guesses(page)
     page.get_by_role("button", name="Take").first.press("Enter")
-    page.get_by_text("It is the current picture now").wait_for()
+    page.get_by_text("kept here to the pixel, and what").wait_for()
 
 
 @pytest.mark.parametrize(
