@@ -1,6 +1,6 @@
 """What is known of a model's latent space: latents of held-out pictures, and no pictures.
 
-latents (N, D)  labels (N,)  kl (N,)  error (N,)       of every held-out picture
+latents (N, D)  labels (N,)  kl (N,)  error (N,)       of held-out pictures
 attribute/<name> (N,)                                  measured or labelled; NaN: unknown
 direction/<name> (2, D), scale/<name> (2,)             from the training part; see Direction
 map/pca (N, 2)  map/umap (N, 2)                        where each point lies on a map
