@@ -21,7 +21,8 @@ def classic():
 def drop(tab, file):
     tab.get_by_role("tab", name="Somebody's checkpoint").click()
     panel = tab.get_by_role("tabpanel", name="Somebody's checkpoint")
-    panel.get_by_test_id("stFileUploaderDropzoneInput").set_input_files(file)
+    place = panel.get_by_role("region", name="A checkpoint of somebody else")
+    place.get_by_test_id("stFileUploaderDropzoneInput").set_input_files(file)
     return panel
 
 
