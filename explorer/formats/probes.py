@@ -16,7 +16,7 @@ from ..shelf import PRETRAINED, Shelf
 from ..spec import DataSpec
 
 SHOWN = {"digits": "handwritten digits", "fashion": "garments", "faces": "faces"}  # bundle -> what
-PICTURES = 16
+PICTURES = 48
 MOST = 24  # of one's own
 
 

@@ -128,9 +128,8 @@ def test_a_run_is_paused_resumed_forked_and_compared(visit):
     expect(tab.get_by_role("img", name=re.compile("^Small digits"))).to_have_count(4)
     tab.get_by_role("button", name="Measure the difference").click()
     expect(tab.get_by_text("More than the first")).to_be_visible(timeout=STARTS)
-    wide = "document.querySelector('[data-testid=stMain]').scrollWidth"
     tab.set_viewport_size({"width": 390, "height": 844})
-    assert tab.evaluate(wide) <= 390
+    tab.wait_for_function("document.querySelector('[data-testid=stMain]').scrollWidth <= 390")
 
 
 def test_a_collapsed_run_is_told_and_mended_by_one_click(visit):
