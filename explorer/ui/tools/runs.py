@@ -16,6 +16,7 @@ from explorer.ui.state import remembered, workbench
 
 FEW, LIST = 3, 190  # runs that are listed in full; pixels of a longer list
 
+TROUBLE = "runs/trouble"  # of a button that was pressed last
 ENDINGS = (("Pause", "paused", ":material/pause:"), ("Stop", "stopped", ":material/stop:"))
 
 
@@ -75,6 +76,8 @@ def told(run: Run, state: str, picture: DeltaGenerator, controls: DeltaGenerator
         st.rerun()  # so that the list says so, too, and the polling stops
     try:
         with controls:
+            if TROUBLE in st.session_state:
+                show.trouble(st.session_state.pop(TROUBLE))
             stand(run, status)
             act(run, status)
             watched.judge(run)
@@ -118,24 +121,24 @@ def act(run: Run, status: dict[str, Any]) -> None:
     with st.container(horizontal=True):
         if state in STOPPABLE:
             for word, how, icon in ENDINGS:
-                if st.button(word, icon=icon, disabled=run.stop_requested()):
-                    run.stop(how)
-                    st.rerun()
-        elif state not in ("done", "unreadable") and st.button(
-            "Go on",
-            icon=":material/play_arrow:",
-            help="From its last checkpoint, exactly as if it had never ended.",
-        ):
-            run.start()
-            st.rerun()
+                asked = run.stop_requested()
+                st.button(word, icon=icon, disabled=asked, on_click=run.stop, args=(how,))
+        elif state not in ("done", "unreadable"):
+            st.button(
+                "Go on",
+                icon=":material/play_arrow:",
+                on_click=go_on,
+                args=(run,),
+                help="From its last checkpoint, exactly as if it had never ended.",
+            )
         if newest is not None and state != "unreadable":
             forking.popover(run)
             if st.button("Compare", icon=":material/compare:", help="Beside other runs."):
                 comparison(run)
         with st.popover("Delete", icon=":material/delete:"):
             st.write("The model, its curves and its pictures go for good.")
-            if st.button("Delete it", type="primary", key=f"runs/delete/{run.name}"):
-                delete(run)
+            key = f"runs/delete/{run.name}"
+            st.button("Delete it", type="primary", key=key, on_click=delete, args=(run,))
 
 
 def comparison(run: Run) -> None:
@@ -147,15 +150,29 @@ def comparison(run: Run) -> None:
     st.switch_page("tools/compare.py")
 
 
+# what a button does is done before anything is drawn: a page that draws itself every second may
+# be interrupted before it comes to where the button stands, and would forget that it was pressed
+
+
+def go_on(run: Run) -> None:
+    """Starts the run again from its newest checkpoint."""
+    try:
+        run.start()
+    except RunError as error:
+        st.session_state[TROUBLE] = error
+
+
 def delete(run: Run) -> None:
     """Ends and removes the run, and leaves the page as if it had never been."""
-    with st.spinner("Ending it…"):
+    try:
         run.delete()
+    except RunError as error:
+        st.session_state[TROUBLE] = error
+        return
     bench = workbench()
     bench.runs = [name for name in bench.runs if name != run.name]
     st.session_state.pop("run", None)
     st.query_params.pop("run", None)
-    st.rerun()
 
 
 show_page()
