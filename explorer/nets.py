@@ -137,14 +137,29 @@ def conv_encoder(shape: Sequence[int], width: int, out: int) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Flatten(), Linear(c * (h >> n) * (w >> n), out))
 
 
+class Smooth(nn.Module):
+    """Every pixel the mean of itself and its neighbours above and to the left, sizes kept.
+
+    After a pixel shuffle, whose four phases have filters of their own, nothing of period two is
+    left: a checkerboard cannot be drawn (Sugawara et al. 2018, arXiv:1806.02658).
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.cat([x[..., :1, :], x], -2)
+        x = (x[..., 1:, :] + x[..., :-1, :]) / 2
+        x = torch.cat([x[..., :1], x], -1)
+        return (x[..., 1:] + x[..., :-1]) / 2
+
+
 class _Double(nn.Module):
     """Twice the size, ``d`` channels: pixel shuffle (no checkerboard), a 3x3 convolution."""
 
-    def __init__(self, c: int, d: int) -> None:
+    def __init__(self, c: int, d: int, smooth: bool) -> None:
         super().__init__()
         self.net = nn.Sequential(
             nn.Conv2d(c, 4 * d, 1),
             nn.PixelShuffle(2),
+            *([Smooth()] if smooth else []),
             _norm(d),
             nn.Conv2d(d, d, 3, padding=1),
             _norm(d),
@@ -154,24 +169,13 @@ class _Double(nn.Module):
         return self.net(x)
 
 
-class Smooth(nn.Module):
-    """Every pixel the mean of itself and its neighbours above and to the left, sizes kept.
-
-    After a pixel shuffle, whose four phases have filters of their own, nothing of period two is
-    left: a checkerboard cannot be drawn (Sugawara et al. 2018, arXiv:1806.02658).
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.avg_pool2d(F.pad(x, (1, 0, 1, 0), mode="replicate"), 2, stride=1)
-
-
 def conv_decoder(
     latent: int, shape: Sequence[int], width: int, residual: Sequence[int], smooth: bool = False
 ) -> nn.Sequential:
     """``(N, latent) -> (N, C, H, W)``; ``residual[k]`` extra blocks at the k-th coarsest size.
 
     The capacity belongs at 4x4 to 16x16, where a parameter costs the fewest operations.
-    ``smooth`` rules checkerboards out.
+    ``smooth`` rules checkerboards out, of two pixels and of four: coarser ones no picture showed.
     """
     c, h, w = shape
     n = halvings(h, w)
@@ -185,7 +189,7 @@ def conv_decoder(
         layers += [Residual(d) for _ in range(blocks)]
         if level < n - 1:
             e = channels_at(width, n - 2 - level)
-            layers += [_Double(d, e)]
+            layers += [_Double(d, e, smooth and level == n - 2)]
             d = e
     layers += [nn.Conv2d(d, 4 * c, 3, padding=1), nn.PixelShuffle(2)]
     return nn.Sequential(*layers, *([Smooth()] if smooth else []))

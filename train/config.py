@@ -60,6 +60,9 @@ class TrainConfig:
         default="none", metadata=dict(help="flip: mirror; photo: also shift and change the light")
     )
     half: bool = False  # what is promoted is stored in half precision
+    seeds: int = 1  # shipped is the best by its held-out bound of so many, from ``seed`` on
+    beside: str = ""  # what ships with it besides, a key of ``ship.BESIDE``
+    twin: str = ""  # the shipped model that its log-likelihood is compared with
     log_every: int = field(default=50, metadata=dict(range=(1, 10**6), help="steps per point"))
     evaluate_every: int = field(
         default=500,

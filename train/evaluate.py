@@ -33,6 +33,7 @@ from .quadrants import measured
 
 LOOK = 512  # held-out pictures in a quick look
 ELBO_SAMPLES, FEWER = 32, 4  # the second of a model that is slow to ask
+ELSEWHERE = ("gain/", "label_error/", "seeds/")  # measured by compare, labels and ship
 GIVEN = "given the class"  # log p(x | y), which is no log p(x)
 
 
@@ -78,6 +79,7 @@ def evaluate(folder: Path, k: int = 5000, n: int | None = None) -> Card:
     completing = quadrants.beside(model)
     if completing is not None:
         metrics += measured(completing, data, config)
+    metrics += [m for m in card.metrics if m.name.startswith(ELSEWHERE)]
     tell(metrics)
     return cards.write_card(folder, dataclasses.replace(card, metrics=tuple(metrics)))
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 from torch.distributions import Independent, MixtureSameFamily
 
 from explorer.cards import Metric
@@ -134,6 +134,22 @@ def accuracy(found: Labels, truth: Labels) -> float:
 
 
 @torch.no_grad()
+def sorted_well(model: LatentModel, held: Split, name: str) -> Metric:
+    """How well the components of a model's prior meet classes."""
+    prior, truth = model.prior(), held.y
+    assert isinstance(prior, MixtureSameFamily)
+    assert truth is not None
+    own = responsibilities(prior, latents(model, held)).argmax(-1).numpy()
+    said = f"{name}, held-out, clusters matched to classes one to one; no label was trained on"
+    return Metric("cluster_accuracy", accuracy(own, truth.numpy()), "of all", said, len(truth))
+
+
+def latents(model: LatentModel, held: Split) -> Tensor:
+    """``(N, D)``: posterior centres of grey pictures."""
+    return torch.cat([centre(model.encode(x.float() / 255)) for x in held.x.split(1000)])
+
+
+@torch.no_grad()
 def clusters(model: LatentModel, held: Split, name: str) -> list[Metric]:
     """How well clusters meet classes: the model's, and others' on pixels and on its latents."""
     from sklearn.cluster import KMeans, SpectralClustering
@@ -143,9 +159,8 @@ def clusters(model: LatentModel, held: Split, name: str) -> list[Metric]:
     prior = model.prior()
     assert isinstance(prior, MixtureSameFamily)
     truth, k = held.y.numpy(), len(prior.mixture_distribution.probs)
-    x = held.x.float() / 255
-    z = torch.cat([centre(model.encode(part)) for part in x.split(1000)])
-    views = {"pixels": x.flatten(1).numpy(), "latents": z.numpy()}
+    pixels = (held.x.flatten(1).float() / 255).numpy()
+    views = {"pixels": pixels, "latents": latents(model, held).numpy()}
     others = {
         "kmeans": KMeans(k, n_init=10, random_state=0),  # pyright: ignore[reportArgumentType]
         "gmm": GaussianMixture(
@@ -155,9 +170,7 @@ def clusters(model: LatentModel, held: Split, name: str) -> list[Metric]:
             k, affinity="nearest_neighbors", assign_labels="cluster_qr", random_state=0
         ),
     }
-    protocol = f"{name}, held-out, clusters matched to classes one to one; no label was trained on"
-    own = responsibilities(prior, z).argmax(-1).numpy()
-    found = [Metric("cluster_accuracy", accuracy(own, truth), "of all", protocol, len(truth))]
+    found = [sorted_well(model, held, name)]
     for method, fit in others.items():
         for view, points in views.items():
             value = accuracy(fit.fit_predict(points), truth)
@@ -191,7 +204,7 @@ def gap(z: NDArray[np.float32], values: NDArray[np.int64]) -> float:
 @torch.no_grad()
 def factors(model: LatentModel, held: Split) -> Metric:
     """The mutual information gap (Chen et al. 2018, arXiv:1802.04942), over all known factors."""
-    z = centre(model.encode(held.x.float() / 255)).numpy()
+    z = latents(model, held).numpy()
     assert held.y is not None
     all_of = {"shape": held.y, **held.attributes}
     each = {name: gap(z, values.long().numpy()) for name, values in all_of.items()}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,25 +17,35 @@ from explorer.cards import ATLAS, DECODER
 from explorer.errors import BundleError, RunError
 from explorer.runs import Run
 
-from . import atlas, batches, export, loop
+from . import atlas, batches, export, labels, loop, masks, quadrants
 from .config import TrainConfig, recipe
 from .data import load
-from .evaluate import evaluate
+from .evaluate import compare, evaluate
 from .pace import pace
 from .promote import promote
+from .seeds import chosen
 
-WORDS: dict[str, Any] = dict(title="", notes={}, threads=0, device="auto")  # no model's business
+WORDS: dict[str, Any] = dict(  # no model's business
+    title="", notes={}, threads=0, device="auto", seeds=1, beside="", twin=""
+)
+BESIDE: dict[str, Callable[[Path], Any]] = dict(  # what a recipe's ``beside`` can ask for
+    quadrants=quadrants.fit, masks=masks.fit, labels=labels.few
+)
 
 
 def ship(names: Sequence[str], runs: Path, bundles: Path, k: int, n: int) -> None:
-    """Makes ``bundles/NAME`` for every recipe of ``names``; how long it will take is told first.
+    """Makes ``bundles/NAME`` for every recipe of ``names``, a twin before what it is compared
+    with; how long it will take is told first.
 
     Raises RunError where a run ends before its time.
     """
     left = [name for name in names if not made(bundles / name, recipe(name))]
-    seconds = {name: training(recipe(name), runs / name) for name in left}
-    for name, each in seconds.items():
-        print(f"{name:16} {each / 60:7.1f} minutes of training")
+    left.sort(key=lambda name: bool(recipe(name).twin))
+    seconds = {
+        name: sum(training(config, run) for config, run in each(name, runs)) for name in left
+    }
+    for name, lasts in seconds.items():
+        print(f"{name:16} {lasts / 60:7.1f} minutes of training")
     done = len(names) - len(left)
     print(
         f"{sum(seconds.values()) / 3600:.1f} hours in all, and minutes each to measure and chart"
@@ -43,8 +53,17 @@ def ship(names: Sequence[str], runs: Path, bundles: Path, k: int, n: int) -> Non
     print(f"{done} of {len(names)} are made already", flush=True)
     for name in left:
         began = time.monotonic()
-        one(recipe(name), runs / name, bundles / name, k, n)
+        one(name, runs, bundles, k, n)
         print(f"{name}: made in {(time.monotonic() - began) / 60:.1f} minutes", flush=True)
+
+
+def each(name: str, runs: Path) -> list[tuple[TrainConfig, Path]]:
+    """What is trained for the recipe ``name``, and in which folder: a run for each seed."""
+    config = recipe(name)
+    others = range(config.seed + 1, config.seed + config.seeds)
+    return [(config, runs / name)] + [
+        (dataclasses.replace(config, seed=seed), runs / f"{name}-seed-{seed}") for seed in others
+    ]
 
 
 def made(bundle: Path, config: TrainConfig) -> bool:
@@ -54,6 +73,8 @@ def made(bundle: Path, config: TrainConfig) -> bool:
     except BundleError:
         return False
     then = TrainConfig.from_dict(card.training, card.name)
+    if then.seed in range(config.seed, config.seed + config.seeds):
+        then = dataclasses.replace(then, seed=config.seed)
     if dataclasses.replace(then, **WORDS) != dataclasses.replace(config, **WORDS):
         return False
     return bool(card.metrics) and {ATLAS, DECODER} <= set(card.files)
@@ -67,8 +88,25 @@ def training(config: TrainConfig, run: Path) -> float:
     return max(0, steps - int(newest.name if newest else 0)) / pace(config, data.spec)
 
 
-def one(config: TrainConfig, folder: Path, bundle: Path, k: int, n: int) -> None:
+def one(name: str, runs: Path, bundles: Path, k: int, n: int) -> None:
     """Trains, or goes on; then everything that makes a bundle of it."""
+    config, bundle = recipe(name), bundles / name
+    trained = [whole(*asked) for asked in each(name, runs)]
+    run, over = chosen(trained) if len(trained) > 1 else (trained[0], [])
+    promote(run, bundle)
+    export.export(bundle)
+    card = cards.read_card(bundle)
+    cards.write_card(bundle, dataclasses.replace(card, metrics=tuple(over)))
+    if config.beside:
+        BESIDE[config.beside](bundle)
+    evaluate(bundle, k, n)
+    atlas.build(bundle)
+    if config.twin:
+        compare(bundle, bundles / config.twin, k, n)
+
+
+def whole(config: TrainConfig, folder: Path) -> Run:
+    """The run in ``folder``, trained to its end."""
     run = (
         Run(folder)
         if (folder / "config.json").is_file()
@@ -79,7 +117,4 @@ def one(config: TrainConfig, folder: Path, bundle: Path, k: int, n: int) -> None
         state = loop.train(run)
         if state != "done":
             raise RunError(f"{config.name} is {state}, not done. Start this again to go on.")
-    promote(run, bundle)
-    export.export(bundle)
-    evaluate(bundle, k, n)
-    atlas.build(bundle)
+    return run
