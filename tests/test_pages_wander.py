@@ -280,19 +280,30 @@ def test_the_scoreboard_repeats_the_cards_best_first(desk):
             cards.Metric("log_likelihood", value, "nats", "toys, given the class, K = 7", 50, 0.5),
             cards.Metric("gain/other", 1.5, "nats", "pairs", 50, 0.25),
             cards.Metric("class_accuracy", 0.975, "of all", "read", 50, 0.01),
+            cards.Metric("seeds/elbo", -91.5, "nats", "seeds", 5, 0.125),
+            *(
+                cards.Metric(f"rest/{way}, {given} given", value - given, "nats", "rest", 50, 0.5)
+                for way in ("network", "CVAE")
+                for given in (1, 2)
+            ),
         )
         notes = {"published": "Somebody 2016: -70.", "budget": "Fewer passes."}
         card = dataclasses.replace(cards.read_card(folder), metrics=metrics, notes=notes)
         cards.write_card(folder, card)
     at = page("scoreboard")
-    (table,) = at.table
-    rows = table.value
+    first, *others = at.table
+    rows = first.value
+    assert [list(t.value[""]) for t in others] == [["network", "CVAE"]] * 2
+    assert others[1].value["2 given"][0] == "−92.25 ± 0.50"
     assert list(rows["log p(x)"]) == ["−80.50 ± 0.50", "−90.25 ± 0.50"]
     assert list(rows["Model"]) == ["Toy\\-1", "Toy\\-0"]
     assert rows["ELBO"][0] == "–"
     assert rows["How"][0] == "given the class, K = 7, n = 50"
     told = next(m.value for m in at.markdown if "Somebody" in m.value).splitlines()[0]
-    assert "Log p gained over other 1.50 ± 0.25, class accuracy 97.5 ± 1.0 %." in told
+    assert (
+        "Log p gained over other 1.50 ± 0.25, class accuracy 97.5 ± 1.0 %, over seeds: elbo "
+        "−91.50 ± 0.12." in told
+    )
     assert "Published: Somebody 2016" in told
 
 

@@ -79,6 +79,7 @@ BEGINNINGS = {
     "cluster_accuracy/": "accuracy of ",
     "label_error/": "error from 100 labels, on ",
     "rest/": "log p of the other quadrants: ",
+    "seeds/": "over seeds: ",
     "frechet/": "Fréchet distance of ",
     "kernel/": "kernel distance of ",
     "precision/": "precision of ",

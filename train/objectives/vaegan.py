@@ -94,11 +94,13 @@ class VAEGAN:
             )
             if step < self.after:
                 return terms
-            likeness, pull = _likeness(critic, x, picture(seen), self.similarity)
-            # drawn once more, from a latent through which nothing flows back to the encoder
-            drawn = picture(model.decode(z.detach(), y))
-            made = drawn.detach()
-            doubt = _doubt(critic, drawn, self.adversary * critic.knows.clamp(0, 1) * pull)
+            again = picture(seen)
+            made = again.detach()
+            likeness, pull = _likeness(critic, x, again, self.similarity)
+            doubt = _doubt(critic, again, self.adversary * critic.knows.clamp(0, 1) * pull)
+            # what of it comes back to the latent is taken out again: none reaches the encoder
+            (adverse,) = torch.autograd.grad(doubt, z, retain_graph=True)
+            z.register_hook(lambda slope: slope - adverse)
             return terms | dict(
                 loss=terms["loss"] + likeness + doubt, likeness=likeness, adversary=doubt
             )

@@ -19,6 +19,10 @@ PICTURES = {
     "sprites": "Sprites",
 }
 COLUMNS = ("elbo", "log_likelihood", "rate", "active_units", "squared_error")  # what all have
+TABLES = {  # numbers that come in rows and columns: what they say, and the two parts of a name
+    "the share that was sorted as a person would, by others": r"cluster_accuracy/(\w+)/(\w+)",
+    "log p of the other quadrants, nats": r"rest/(\w+), (\d given)",
+}
 OUTSIDE = """
 **What is not here, and why.** The texts behind this program name relatives of these models that no
 image explorer can show. *Text* (Bowman et al. 2016) is a row of words, not a picture, though it is
@@ -58,6 +62,20 @@ def board(name: str, of_it: Sequence[Card]) -> None:
     st.table([row(card) for card in order], border="horizontal", hide_index=True)
     told = [line(card) for card in order]
     st.markdown("\n".join(f"- {each}" for each in told if each))
+    for card in order:
+        for says, names in TABLES.items():
+            if rows := table(card, names):
+                st.caption(f"{show.plain(card.title or card.name)}: {says}")
+                st.table(rows, border="horizontal", hide_index=True, width="content")
+
+
+def table(card: Card, names: str) -> list[dict[str, str]]:
+    """The card's numbers whose names match, by the two parts of the name."""
+    rows: dict[str, dict[str, str]] = {}
+    for metric in card.metrics:
+        if found := re.fullmatch(names, metric.name):
+            rows.setdefault(found[1], {"": found[1]})[found[2]] = said(metric)
+    return list(rows.values())
 
 
 def row(card: Card) -> dict[str, str]:
@@ -90,6 +108,7 @@ def how(metric: Metric | None) -> str:
 def line(card: Card) -> str:
     """What it has beside the table's columns: its own numbers, and the published one."""
     told = {*COLUMNS, *(m.name for m in card.metrics if m.name.startswith(show.OF_DIALS))}
+    told |= {m.name for m in card.metrics for names in TABLES.values() if re.match(names, m.name)}
     others = [m for m in card.metrics if m.name not in told]
     own = ", ".join(f"{show.called(m)} {said(m)}" for m in others)
     facts = [f"{own[0].upper()}{own[1:]}."] if own else []
