@@ -24,13 +24,13 @@ from .protocol import LatentModel
 from .spec import DataSpec
 
 PARTS = 8  # of the mixture
-WIDE = 256  # units before it
+WIDE = 192  # units before it
 
 
 class MaskedEncoder(nn.Module):
     """Reads pictures with holes. ``width`` are the channels at half size."""
 
-    def __init__(self, data: DataSpec, latent: int, width: int = 16) -> None:
+    def __init__(self, data: DataSpec, latent: int, width: int = 8) -> None:
         super().__init__()
         shape = (data.channels + 1, data.height, data.width)
         self.trunk = conv_encoder(shape, width, WIDE)

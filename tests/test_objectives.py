@@ -222,6 +222,20 @@ def test_a_mixture_prior_begins_where_the_codes_crowd():
     assert part[0] != part[1]
 
 
+def test_an_autoencoder_that_is_shown_a_part_is_judged_by_the_whole():
+    torch.manual_seed(0)
+    spec = DataSpec("toy", 1, 8, 8)
+    model = bundle.build(Card("toy", "vade", dict(latent=2, hidden=16, clusters=2), spec))
+    shown: list[torch.Tensor] = []
+    model.encoder.register_forward_pre_hook(lambda _, x: shown.append(x[0]))
+    (phase,) = Clusters(pretrain=3, corrupt=0.25).phases(model, DATA)
+    x = torch.ones(64, 1, 8, 8)
+    seen = phase.loss(x, None, 0)
+    assert shown[0].mean().item() == pytest.approx(0.75, abs=0.03)
+    again = model.decode(centre(model.encode(shown[0])))
+    assert seen["loss"].item() == pytest.approx(-again.log_prob(x).mean().item(), rel=1e-5)
+
+
 def test_the_mixtures_objective_refuses_a_family_without_one(model):
     with pytest.raises(RunError, match="family vade"):
         Clusters().phases(model, DATA)

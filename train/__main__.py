@@ -92,7 +92,7 @@ def parser() -> argparse.ArgumentParser:
 
     made = verb(masks, "train what reads pictures with holes, beside a bundle's model")
     made.add_argument("bundle", metavar="BUNDLE", type=Path, help="its folder")
-    made.add_argument("--steps", type=int, default=20_000, help="of training (default 20000)")
+    made.add_argument("--steps", type=int, default=8_000, help="of training (default 8000)")
 
     made = verb(quadrants, "train what completes pictures from quadrants, beside a bundle's model")
     made.add_argument("bundle", metavar="BUNDLE", type=Path, help="its folder")

@@ -25,7 +25,7 @@ from .directions import directions
 
 DIALS = 20  # visual axes kept
 MOST = 20_000  # latents that a mixture is fitted to
-KEPT = 5_000  # held-out pictures of which an atlas keeps what is known, at most
+KEPT = 3_000  # held-out pictures of which an atlas keeps what is known, at most
 PROBES = 100  # latents at which the decoder's response is measured
 KINDS = ((1, "full"), (10, "full"), (30, "diag"))  # of mixtures tried: how many parts, which
 

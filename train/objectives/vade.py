@@ -1,7 +1,7 @@
 """How a mixture prior is begun (Jiang et al. 2017, arXiv:1611.05148, section 4).
 
 First an autoencoder, then a Gaussian mixture of its codes as the prior, then the ELBO. Differs in
-that the autoencoder is trained whole instead of layer by layer.
+that the autoencoder, which denoises as theirs, is trained whole instead of layer by layer.
 """
 
 from __future__ import annotations
@@ -31,6 +31,13 @@ class Clusters:
     pretrain: int = field(
         default=500, metadata=dict(range=(0, 10**7), help="steps as an autoencoder first")
     )
+    corrupt: float = field(
+        default=0.0,
+        metadata=dict(
+            range=(0.0, 0.9),
+            help="share of pixels the autoencoder has to guess",
+        ),
+    )
     restarts: int = field(
         default=10, metadata=dict(range=(1, 100), help="mixtures fitted, the likeliest kept")
     )
@@ -45,7 +52,8 @@ class Clusters:
 
         def loss(x: Tensor, y: Tensor | None, step: int) -> Terms:
             if step < self.pretrain:
-                distortion = -model.decode(centre(model.encode(x))).log_prob(x).mean()
+                part = x * (torch.rand_like(x) >= self.corrupt) if self.corrupt else x
+                distortion = -model.decode(centre(model.encode(part))).log_prob(x).mean()
                 return dict(loss=distortion, distortion=distortion)
             if step == self.pretrain:
                 begin(model, data, self.restarts)
