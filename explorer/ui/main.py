@@ -54,8 +54,8 @@ def frame() -> None:
         )
         menu.setdefault(page.verb, []).append(entry)
     chosen = st.navigation(menu, position="top")
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        with st.container(width="stretch"):
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="head"):
+        with st.container(width="stretch", key="heading"):
             show.heading(next(page for page in PAGES if page.title == chosen.title))
         choose_model(workbench())
     chosen.run()

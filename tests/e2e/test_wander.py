@@ -28,11 +28,15 @@ def dial(tab, k):
 
 
 def fits_a_phone(tab):
-    """Nothing scrolls sideways on a narrow screen, which is then wide again."""
+    """On a narrow screen, which is then wide again, nothing scrolls sideways, and the picture comes
+    first and whole."""
     wide = tab.viewport_size
     tab.set_viewport_size({"width": 390, "height": 844})
     main = "document.querySelector('[data-testid=stMain]')"
     tab.wait_for_function(f"{main}.clientWidth <= 390 && {main}.scrollWidth <= 390")
+    picture = stage(tab).bounding_box()
+    assert picture["y"] < 220
+    assert picture["y"] + picture["height"] < 700
     tab.set_viewport_size(wide)
 
 
