@@ -5,6 +5,7 @@ from itertools import islice
 
 import numpy as np
 import pytest
+import streamlit as st
 from pictures import encoded, scene
 from PIL import Image
 from streamlit.testing.v1 import AppTest
@@ -40,6 +41,7 @@ def parts(monkeypatch):
     def standing_for(name):
         def part(key, *args, **more):
             seen[name] = (args, more)
+            st.session_state.setdefault(key, None)  # as of a part that is on the page
             return answers.get(name)
 
         monkeypatch.setattr(components, name, part)

@@ -33,7 +33,7 @@ CSS = """
   /* on a phone the picture comes first: title and model share a line */
   @media (max-width: 40rem) {
     .stMainBlockContainer { padding-top: 3.5rem; }
-    .st-key-head { display: grid; grid-template-columns: 1fr 10rem; align-items: center; gap: 0.4rem; }
+    .st-key-head { display: grid; grid: auto / 1fr 10rem; align-items: center; gap: 0.4rem; }
     .st-key-heading, :has(> .st-key-heading) { display: contents; }
     .st-key-heading > :last-child { grid-area: 2 / 1 / 2 / 3; }
     .st-key-head .stSelectbox label { display: none; }

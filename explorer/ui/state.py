@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
+from explorer import ops
 from explorer.errors import BundleError
 from explorer.ops import Array
 from explorer.shelf import SHELF, Opened
@@ -33,6 +34,7 @@ class Workbench:
         key: the open model's key on the shelf; None until one opens.
         z: ``(D,)``, the latent of the current picture of that model; None before there is one.
         anchor: ``(D,)``, where a stage begins; a hand moves it on from there.
+        start: what Play's dials begin at there, nothing for nought; ``turned``, where they rest.
         revision: rises with every change of ``anchor``, so that the stage follows.
         seed: of all draws that a link should repeat.
         y: the class that is drawn, of a model that is told one; None of the others.
@@ -46,6 +48,8 @@ class Workbench:
     key: str | None = None
     z: Array | None = None
     anchor: Array | None = None
+    start: tuple[float, ...] = ()
+    turned: tuple[float, ...] = ()
     revision: int = 0
     seed: int = 0
     y: int | None = None
@@ -80,19 +84,26 @@ class Workbench:
     def move(self, z: Array) -> None:
         """Puts the picture of ``z: (D,)`` on the stage."""
         self.z = self.anchor = np.asarray(z, np.float32).reshape(-1)
+        self.start = self.turned = ()
         self.revision += 1
 
     def rest(self, found: Rested) -> None:
         """Keeps where a hand left the picture, which is there already."""
         if found.z is not None:
-            self.z = found.z
+            self.z, self.turned = found.z, tuple(found.values.tolist())
 
-    def begin(self, stage: str, first: Array) -> Array:
-        """``(D,)``, where that stage begins: with what is in hand, else with ``first``."""
+    def begin(self, stage: str, first: Array, dials: Sequence[Array] = ()) -> Array:
+        """``(D,)``, where that stage begins: with what is in hand, else with ``first``. Where its
+        ``dials``, K of ``(D,)``, were turned before one left the page, they are turned again."""
+        turned = self.turned
         if self.z is None or self.anchor is None:
             self.move(first)
         elif stage not in st.session_state:  # one comes from another page
             self.move(self.z)
+            self.turned = turned
+            if len(turned) == len(dials) > 0:
+                by = np.array(turned, np.float32)
+                self.anchor, self.start = ops.moved(self.z, np.stack(dials), -by), turned
         assert self.anchor is not None
         return self.anchor
 

@@ -28,8 +28,7 @@ def dial(tab, k):
 
 
 def fits_a_phone(tab):
-    """On a narrow screen, which is then wide again, nothing scrolls sideways, and the picture comes
-    first and whole."""
+    """On a narrow screen, then wide again, nothing scrolls sideways; the picture comes first."""
     wide = tab.viewport_size
     tab.set_viewport_size({"width": 390, "height": 844})
     main = "document.querySelector('[data-testid=stMain]')"
@@ -63,9 +62,12 @@ def test_what_is_on_the_stage_is_there_when_one_comes_back(visit):
     expect(tab.locator(".dial output").first).to_have_text("+1.2")
     tab.keyboard.press("Shift+ArrowRight")
     left = looks_new(canvas, left)
+    turned = tab.locator(".dial output").first.text_content()
     go(tab, "Manifold")
     go(tab, "Play")
     assert apart(looks(stage(tab)), left) < SAME
+    assert turned == "+2.2"
+    expect(tab.locator(".dial output").first).to_have_text(turned)
 
 
 def test_a_world_is_an_address(visit):

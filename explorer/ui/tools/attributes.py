@@ -112,7 +112,8 @@ def dials(opened: Opened, z: Array, chosen: list[Move]) -> Array:
     labels = tuple(m.label for m in chosen)
     directions = np.stack([m.direction for m in chosen])
     ways = zlib.crc32(directions.tobytes())
-    if (turned.labels, turned.ways) != (labels, ways):
+    back = "attributes/stage" not in st.session_state  # one comes from another page
+    if back or (turned.labels, turned.ways) != (labels, ways):
         # where the dials begin may only change with the revision, or a hand would lose its hold
         turned.labels, turned.ways, turned.base = labels, ways, turned.rest
         turned.start = tuple(turned.by.get(label, 0.0) for label in labels)

@@ -49,13 +49,16 @@ def show_page() -> None:
     bench.seed = seed
 
     corners = wander.world(opened, seed, CORNERS, variety)
-    axes = [Axis(way.label, way.direction) for way in (ways if more else ways[:FIRST])]
+    shown = ways if more else ways[:FIRST]
+    axes = [Axis(way.label, way.direction) for way in shown]
+    first = wander.plainest(opened, corners[:FEW])
+    origin = bench.begin("play/stage", first, [way.direction for way in shown])
     with above:
         stage(
             "play/stage",
             opened=opened,
-            origin=bench.begin("play/stage", wander.plainest(opened, corners[:FEW])),
-            surface=Dials(axes, Plane(corners, seed)),
+            origin=origin,
+            surface=Dials(axes, Plane(corners, seed), bench.start or None),
             captions=show.invitation(opened),
             y=bench.y,
             drift=True,
