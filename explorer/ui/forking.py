@@ -11,7 +11,6 @@ from explorer.runs import Run
 from explorer.ui import watched
 from explorer.ui.forms import form
 from train.config import TrainConfig
-from train.fork import fork
 from train.objectives import OBJECTIVES
 
 TERMS = ("beta", "warmup", "free_bits")
@@ -30,8 +29,17 @@ def popover(run: Run) -> None:
         changed = form(config, key, only=("lr", "epochs"))
         changed = dataclasses.replace(changed, terms=_told(config, dataclasses.asdict(terms)))
         st.caption("What is changed is marked on the curve.")
-        if st.button("Fork it", type="primary", key=f"{key}/go"):
-            watched.go_to(fork(run, changed))
+        asked = f"{key}/asked"  # kept until it is heard, with what the form says by then
+        st.button(
+            "Fork it",
+            type="primary",
+            key=f"{key}/go",
+            on_click=st.session_state.update,
+            args=({asked: True},),
+        )
+        if st.session_state.pop(asked, False):
+            watched.branch(run, changed)
+            st.rerun()
 
 
 def _told(config: TrainConfig, terms: dict[str, Any]) -> dict[str, Any]:

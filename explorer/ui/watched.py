@@ -17,6 +17,8 @@ from train.config import TrainConfig
 from train.doctor import diagnose
 from train.fork import fork
 
+TROUBLE = "runs/trouble"  # of a button that was pressed last
+CHOSEN = "runs/next"  # a run that was made here just now
 OWN, NEW = "pictures it trains on", "pictures it never saw"
 VIEWS = {
     "Score": (
@@ -91,14 +93,28 @@ def doctor(run: Run, status: Mapping[str, Any]) -> None:
             st.markdown(f":material/stethoscope: **{finding.name}.** {finding.words}")
             st.caption(finding.evidence)
             key = f"runs/remedy/{run.name}/{finding.name}"
-            if st.button(finding.remedy, icon=":material/fork_right:", key=key):
-                go_to(fork(run, finding.config, finding.begin))
+            st.button(
+                finding.remedy,
+                icon=":material/fork_right:",
+                key=key,
+                on_click=branch,
+                args=(run, finding.config, finding.begin),
+            )
 
 
-def go_to(made: Run) -> None:
-    """Starts a run that was just made and shows it."""
-    made.start()
-    if made.private:
-        workbench().runs.append(made.name)
-    st.session_state["runs/next"] = made.name
-    st.rerun()
+def branch(parent: Run, config: TrainConfig, anew: bool = False) -> None:
+    """Makes a fork of a run, starts it, and has it chosen."""
+    try:
+        new = fork(parent, config, anew)
+        new.start()
+    except ExplorerError as error:
+        st.session_state[TROUBLE] = error
+        return
+    if new.private:
+        workbench().runs.append(new.name)
+    st.session_state[CHOSEN] = new.name
+
+
+def made() -> bool:
+    """Whether a run was made that the list does not show yet."""
+    return CHOSEN in st.session_state

@@ -13,14 +13,16 @@ from explorer.shelf import SHELF
 from explorer.ui import forking, progress, show, watched
 from explorer.ui.progress import STATES
 from explorer.ui.state import remembered, workbench
+from explorer.ui.watched import TROUBLE
 
 FEW, LIST = 3, 190  # runs that are listed in full; pixels of a longer list
 
-TROUBLE = "runs/trouble"  # of a button that was pressed last
+NEXT = "runs/page"  # where a button that was pressed leads
 ENDINGS = (("Pause", "paused", ":material/pause:"), ("Stop", "stopped", ":material/stop:"))
 
 
 def show_page() -> None:
+    leave()
     picture, controls = st.columns([3, 2], gap="large")
     with controls:
         run, state = choose()
@@ -47,8 +49,8 @@ def choose() -> tuple[Run | None, str]:
             bench.runs.append(Run.find(wanted).name)
         except RunError as error:
             show.trouble(error)
-    if "runs/next" in st.session_state:  # one that was made here just now
-        st.session_state["run"] = st.session_state.pop("runs/next")
+    if watched.made():
+        st.session_state["run"] = st.session_state.pop(watched.CHOSEN)
     runs = {run.name: run for run in progress.visible(bench.runs)}
     if not runs:
         return None, ""
@@ -71,8 +73,9 @@ def choose() -> tuple[Run | None, str]:
 
 def told(run: Run, state: str, picture: DeltaGenerator, controls: DeltaGenerator) -> None:
     """Everything of one run, drawn again and again while its trainer lives."""
+    leave()
     status = progress.status(run)
-    if status["state"] != state:
+    if status["state"] != state or watched.made():
         st.rerun()  # so that the list says so, too, and the polling stops
     try:
         with controls:
@@ -108,16 +111,16 @@ def stand(run: Run, status: dict[str, Any]) -> None:
 def act(run: Run, status: dict[str, Any]) -> None:
     """Open, stop, go on, delete."""
     newest, state = run.checkpoint(), status["state"]
-    if st.button(
+    st.button(
         "Open in Play",
         type="primary",
         icon=":material/touch_app:",
         disabled=newest is None,
+        on_click=play,
+        args=(run,),
         help="Also while it trains: the picture changes as the model does.",
         width="stretch",
-    ):
-        workbench().adopt(SHELF.open(run.folder))
-        st.switch_page("tools/play.py")
+    )
     with st.container(horizontal=True):
         if state in STOPPABLE:
             for word, how, icon in ENDINGS:
@@ -133,12 +136,36 @@ def act(run: Run, status: dict[str, Any]) -> None:
             )
         if newest is not None and state != "unreadable":
             forking.popover(run)
-            if st.button("Compare", icon=":material/compare:", help="Beside other runs."):
-                comparison(run)
+            st.button(
+                "Compare",
+                icon=":material/compare:",
+                on_click=comparison,
+                args=(run,),
+                help="Beside other runs.",
+            )
         with st.popover("Delete", icon=":material/delete:"):
             st.write("The model, its curves and its pictures go for good.")
             key = f"runs/delete/{run.name}"
             st.button("Delete it", type="primary", key=key, on_click=delete, args=(run,))
+
+
+# what a button does is done before anything is drawn: a page that draws itself every second may
+# be interrupted before it comes to where the button stands, and would forget that it was pressed
+
+
+def leave() -> None:
+    """Goes to the page that a button led to: no callback may do that."""
+    if NEXT in st.session_state:
+        st.switch_page(st.session_state.pop(NEXT))
+
+
+def play(run: Run) -> None:
+    """Opens the run's newest checkpoint on Play."""
+    try:
+        workbench().adopt(SHELF.open(run.folder))
+        st.session_state[NEXT] = "tools/play.py"
+    except ExplorerError as error:
+        st.session_state[TROUBLE] = error
 
 
 def comparison(run: Run) -> None:
@@ -147,11 +174,7 @@ def comparison(run: Run) -> None:
     parent = (run.config().get("parent") or {}).get("run")
     first = [parent] if parent in others else others[:1]
     st.session_state["compare/runs"] = [*first, run.name]
-    st.switch_page("tools/compare.py")
-
-
-# what a button does is done before anything is drawn: a page that draws itself every second may
-# be interrupted before it comes to where the button stands, and would forget that it was pressed
+    st.session_state[NEXT] = "tools/compare.py"
 
 
 def go_on(run: Run) -> None:
