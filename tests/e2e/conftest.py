@@ -41,21 +41,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the server's log and, in ``runs``, its runs lie."""
+    return tmp_path_factory.mktemp("server")
+
+
+@pytest.fixture(scope="session")
+def server(home: Path) -> Iterator[str]:
     """The app's address, on the shipped models; its runs live in a folder of their own."""
-    folder = tmp_path_factory.mktemp("server")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
 
     command = [sys.executable, "app.py", "--no-browser", "--port", str(port)]
-    environment = {**os.environ, "LATENT_RUNS": str(folder / "runs")}
-    with open(folder / "log.txt", "wb") as log:
+    environment = {**os.environ, "LATENT_RUNS": str(home / "runs")}
+    with open(home / "log.txt", "wb") as log:
         app = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
     try:
         address = f"http://127.0.0.1:{port}"
         if not _answers(address, app):
-            pytest.fail(f"The app does not answer:\n{(folder / 'log.txt').read_text()[-2000:]}")
+            pytest.fail(f"The app does not answer:\n{(home / 'log.txt').read_text()[-2000:]}")
         yield address
     finally:
         app.terminate()

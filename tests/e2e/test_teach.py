@@ -1,12 +1,19 @@
 """A model is taught from the page, watched, left, found again, stopped, and played with."""
 
+import math
 import re
+import time
 
 import pytest
 from browsing import drag, looks, looks_new, settled, stage
 from PIL import Image
 from playwright.sync_api import expect
 
+from explorer.runs import Run
+from train.config import recipe
+
+MANY = 100_000
+FIRST = 15  # s to the first pictures and points; 5 with nothing else to do, as tests have
 STARTS = 120_000  # ms: a trainer yields to everything else on the machine
 
 
@@ -48,9 +55,11 @@ def test_small_digits_are_trained_watched_left_found_again_stopped_and_played_wi
         "radio", name=re.compile("^Best")
     ).click()  # long enough not to be over before we stop it
     expect(tab.get_by_text("22,500 steps")).to_be_visible()
+    began = time.monotonic()
     train(tab)
     expect(sheet(tab)).to_be_visible(timeout=STARTS)
     inked(tab)
+    assert time.monotonic() - began < FIRST
 
     # the run is on disk, not in the tab
     address = tab.url
@@ -148,6 +157,22 @@ def test_a_collapsed_run_is_told_and_mended_by_one_click(visit):
     expect(tab.get_by_text(re.compile("pictures a second"))).to_be_visible(timeout=STARTS)
     tab.get_by_role("button", name="Stop").click()
     expect(tab.get_by_role("button", name="Go on")).to_be_visible(timeout=STARTS)
+
+
+def test_a_hundred_thousand_records_are_drawn_at_once(visit, home):
+    folder = home / "runs" / "20260101-000000-long"
+    run = Run.prepare(folder, recipe("tiny").as_dict())
+    with open(run.folder / "metrics.jsonl", "w", encoding="utf-8") as file:
+        for step in range(1, MANY + 1):
+            elbo = 10 * math.sin(step) - 3e4 / (step + 99)
+            file.write(
+                f'{{"step": {step}, "elbo": {elbo}, "distortion": {5 - elbo}, "rate": 5}}\n'
+            )
+    run.report("done", MANY, of=MANY)
+    tab = visit("runs", run=run.name)
+    inked(tab)
+    assert float(tab.get_by_test_id("curve").get_attribute("data-drawn")) < 100  # ms
+    run.delete()
 
 
 @pytest.fixture
