@@ -253,21 +253,21 @@ def test_the_gaps_of_a_picture_are_shown_in_their_order(desk, monkeypatch, kind,
     at = page("gaps")
     told = [float(m.value.replace("−", "-")) for m in at.metric]
     assert len(told) == 3
-    assert told[0] <= told[1] <= told[2] + 0.2  # the last of them has its own noise
+    assert told[0] <= told[1] <= told[2]
     assert any("nats" in c.value and "K = " in c.value for c in at.caption)
 
 
-def test_two_models_place_the_same_digits(desk):
+def test_three_models_place_the_same_digits(desk):
     at = page("clouds")
     assert any("cloud-ae is not there" in i.value for i in at.info)
-    for name, share in (("cloud-ae", 0.5), ("cloud-vae", 0.02)):
+    for name, share in (("cloud-ae", 0.5), ("cloud-kl", 0.0), ("cloud-vae", 0.02)):
         toy(desk / name, SPECS["grey"], latent=2)
         holes = cards.Metric("hole_share", share, "of all", "draws", 100, 0.01)
         card = cards.read_card(desk / name)
         cards.write_card(desk / name, dataclasses.replace(card, metrics=(holes,)))
     at = page("clouds")
     told = [c.value for c in at.caption if "of the prior" in c.value]
-    assert [t.split()[-10] for t in told] == ["50%", "2%"]
+    assert [t.split()[-10] for t in told] == ["50%", "0%", "2%"]
     at.number_input(key="clouds/seed").set_value(3).run()
     assert not at.exception
 

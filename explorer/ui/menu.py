@@ -74,7 +74,7 @@ PAGES = (
     ),
     Page(
         "Model", "Clouds", "clouds", ":material/bubble_chart:",
-        "Why there is a KL term: the same digits placed by two models that differ in it alone.",
+        "Why there is a KL term: the same digits placed by three models that differ in it alone.",
     ),
     Page(
         "Model", "Gaps", "gaps", ":material/unfold_more:",

@@ -1,4 +1,4 @@
-"""D1, B10: what the KL term is for: where two models of one architecture put digits."""
+"""D1, B10: what the KL term is for: where three models of one architecture put digits."""
 
 from __future__ import annotations
 
@@ -17,15 +17,20 @@ CLOUDS = {
         "Only redrawing counts",
         "An autoencoder: codes are points, and the prior meets only the crowd in the middle.",
     ),
+    "cloud-kl": (
+        "Only the KL counts",
+        "Every digit lies at the origin, as wide as the prior: wherever one is, one mean picture.",
+    ),
     "cloud-vae": ("Both count", "A VAE: the plane is filled as the prior fills it."),
 }
 POINTS, DRAWS = 2000, 8
+NEAR = 3.5  # of the origin: as far as the prior reaches is always in view
 
 
 def show_page() -> None:
     missing = [name for name in CLOUDS if not isinstance(cache.catalogue().get(name), Card)]
     if missing:
-        st.info(f"This page compares two shipped models, and {missing[0]} is not there.")
+        st.info(f"This page compares three shipped models, and {missing[0]} is not there.")
         return
     opened = {name: SHELF.open(PRETRAINED / name) for name in CLOUDS}
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
@@ -36,12 +41,12 @@ def show_page() -> None:
         )  # fmt: skip
         seed = st.number_input(
             "Draw", 0, 999, key="clouds/seed", width=150,
-            help="The same places, drawn from the prior N(0, I), are decoded by both.",
+            help="The same places, drawn from the prior N(0, I), are decoded by each.",
             **remembered(),
         )  # fmt: skip
     places = np.random.default_rng(seed).standard_normal((DRAWS, 2), np.float32)
     for column, (name, (title, meaning)) in zip(
-        st.columns(2, gap="large"), CLOUDS.items(), strict=True
+        st.columns(3, gap="medium"), CLOUDS.items(), strict=True
     ):
         with column:
             st.markdown(f"#### {title}")
@@ -50,8 +55,8 @@ def show_page() -> None:
             st.caption(f"{meaning} {holes(opened[name].card)}")
     st.caption(
         "Points are held-out digits, coloured by what they are; crosses are draws from the prior, "
-        "and below each cloud is what its model draws at them. Where only the KL counts, every "
-        "digit lies at the origin and one mean picture is drawn wherever one is.",
+        "and below each cloud is what its model draws at them. One of them in a gap of the first "
+        "cloud is a hole: no digit ever taught the decoder what to draw there.",
         help="The KL keeps codes where the prior is, the redrawing keeps them apart; the ELBO is "
         "both (Kingma & Welling 2014).",
     )
@@ -76,6 +81,9 @@ def cloud(opened: Opened, k: int, places: Array, key: str) -> None:
         marker=dict(symbol="x", size=8, color="#888"),
     )  # fmt: skip
     figure = go.Figure([dots, crosses, ring])
+    reach = max(NEAR, 1.05 * float(np.abs(z).max()))
+    figure.update_xaxes(range=[-reach, reach])
+    figure.update_yaxes(range=[-reach, reach])
     figure.update_layout(height=320, margin=dict(l=0, r=0, t=8, b=24), showlegend=False)
     st.plotly_chart(figure, key=f"clouds/{key}", config={"displayModeBar": False})
 
