@@ -21,14 +21,13 @@ import streamlit as st
 import streamlit.config
 from starlette.middleware import Middleware
 
-from explorer import device, guard, live, watch
+from explorer import device, guard, live, shelf, watch
 from explorer.errors import ExplorerError
 from explorer.ui import components
 
 HERE = Path(__file__).resolve().parent
 FIRST_PORT = 8501
 PATIENCE = 10  # seconds that torch waits for a first visitor to be shown something
-FIRST_MODEL = "faces"  # what a stranger meets, as in explorer/ui/main.py
 
 
 def _without_delay(connection: socket.socket) -> None:
@@ -47,8 +46,8 @@ if streamlit.config._main_script_path is None:
 
 def warm_up() -> None:
     """Opens the first model while the browser loads the page; torch comes after its picture."""
-    folders = [card.parent for card in (HERE / "pretrained").glob("*/card.json")]
-    for folder in sorted(folders, key=lambda f: (f.name != FIRST_MODEL, f.name)):
+    folders = [card.parent for card in shelf.PRETRAINED.glob("*/card.json")]
+    for folder in sorted(folders, key=lambda f: (f.name != shelf.FIRST, f.name)):
         try:
             live.warm(folder)
             break

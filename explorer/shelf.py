@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .protocol import LatentModel
 
 PRETRAINED = ROOT / "pretrained"
+FIRST = "faces"  # the shipped model that a stranger meets
 MOST_PLACES = 1000  # that have a key; of visitors' own the one that was opened first goes
 
 

@@ -47,7 +47,10 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Opened:
     # an untrained decoder answers grey to everything: make latents matter
     state = {name: 3 * value for name, value in model.state_dict().items()}
     card = bundle.save(folder, state, card)
-    atlas.save(folder, some_atlas(20, D))
+    along = np.eye(D, dtype=np.float32)[0]
+    smile = {"smile": atlas.Direction(along, along, 0.5, 0.97)}
+    known = some_atlas(20, D, attributes={"smile": np.zeros(20)}, directions=smile)
+    atlas.save(folder, known)
     cards.write_card(folder, card)
     return SHELF.open(folder, "cpu")
 
@@ -133,8 +136,11 @@ def test_what_a_picture_shows_is_told_when_it_is_asked_for(
 ) -> None:
     with client.websocket_connect(URL) as session:
         assert "shows" not in ask(session, model=opened.key, z=NUMBER)[0]
-        header, _ = ask(session, model=opened.key, z=NUMBER, tell=True)
-    assert header["shows"] == opened.atlas.shows(np.zeros(D), ())
+        seen = [
+            ask(session, model=opened.key, z=[[turn] + [0.0] * (D - 1)], tell=True)[0]["shows"]
+            for turn in (0.25, 0.75)
+        ]
+    assert seen == [[], ["smiling"]]
 
 
 NUMBER = [[0.0] * D]

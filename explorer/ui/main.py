@@ -8,12 +8,12 @@ import streamlit as st
 
 from explorer.cards import Card
 from explorer.errors import BundleError, ExplorerError
+from explorer.shelf import FIRST
 from explorer.ui import cache, show
 from explorer.ui.menu import PAGES
 from explorer.ui.state import Workbench, workbench
 
 FAVICON = Path(__file__).parent / "static" / "favicon.png"
-FIRST = "faces"  # what a stranger meets
 
 
 def choose_model(bench: Workbench) -> None:
