@@ -67,11 +67,13 @@ def cloud(opened: Opened, k: int, places: Array, key: str) -> None:
     assert opened.atlas is not None
     assert opened.atlas.labels is not None
     z, labels = opened.atlas.latents[:POINTS], opened.atlas.labels[:POINTS]
-    dots = go.Scattergl(
-        x=z[:, 0], y=z[:, 1], mode="markers", hoverinfo="text",
-        text=[opened.data.classes[label] for label in labels],
-        marker=dict(color=labels, colorscale="Turbo", size=4, opacity=0.7),
-    )  # fmt: skip
+    dots = [
+        go.Scattergl(
+            x=z[labels == label, 0], y=z[labels == label, 1], mode="markers", name=name,
+            hoverinfo="name", marker=dict(size=4, opacity=0.7),
+        )
+        for label, name in enumerate(opened.data.classes)
+    ]  # fmt: skip
     ring = go.Scattergl(
         x=z[k : k + 1, 0], y=z[k : k + 1, 1], mode="markers", hoverinfo="skip",
         marker=dict(symbol="circle-open", size=18, line=dict(width=3), color="#f0894f"),
@@ -80,7 +82,7 @@ def cloud(opened: Opened, k: int, places: Array, key: str) -> None:
         x=places[:, 0], y=places[:, 1], mode="markers", hoverinfo="skip",
         marker=dict(symbol="x", size=8, color="#888"),
     )  # fmt: skip
-    figure = go.Figure([dots, crosses, ring])
+    figure = go.Figure([*dots, crosses, ring])
     reach = max(NEAR, 1.05 * float(np.abs(z).max()))
     figure.update_xaxes(range=[-reach, reach])
     figure.update_yaxes(range=[-reach, reach])

@@ -47,9 +47,11 @@ def show_page() -> None:
     if LIKELIHOODS[opened.card.config.get("likelihood", "bernoulli")].binary:
         x = (x > 0.5).float()  # ink or none: of grey its nats would say nothing
     with stage:
-        measure(opened, x)
+        above = st.container()  # takes its time
         if opened.latent_size > 1:
             guess(opened, x)
+        with above:
+            measure(opened, x)
 
 
 def measure(opened: Opened, x: Tensor) -> None:
