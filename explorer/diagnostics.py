@@ -36,18 +36,3 @@ def spectrum(z: NDArray[np.float32]) -> NDArray[np.float32]:
 def used(z: NDArray[np.float32]) -> int:
     """How many coordinates of posterior means ``z: (N, D)`` are in use."""
     return int((z.var(0, ddof=1) > ACTIVE).sum())
-
-
-def entangled(z: NDArray[np.float32]) -> tuple[int, int, float]:
-    """Of draws ``z: (N, D)``, the two coordinates that say most of each other, and how much: the
-    largest correlation of one, or of its square, with the other. Nought, but for chance, where
-    coordinates are independent, as they are under a diagonal Gaussian."""
-    unit = (z - z.mean(0)) / z.std(0).clip(1e-8)
-    square = unit**2 - 1
-    n = len(z)
-    straight = np.abs(unit.T @ unit) / n
-    bent = np.abs(square.T @ unit) / n / square.std(0).clip(1e-8)[:, None]
-    told = np.maximum(straight, bent)
-    np.fill_diagonal(told, 0)
-    i, j = divmod(int(told.argmax()), len(told))
-    return i, j, float(told[i, j])

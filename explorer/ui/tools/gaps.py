@@ -1,17 +1,13 @@
-"""C13, C14, D7: how far a bound lies below log p(x) for one picture, what of it is whose, and
-what shape the encoder's guess has."""
+"""C13, C14: how far a bound lies below log p(x) for one picture, and what of it is whose."""
 
 from __future__ import annotations
 
 from itertools import islice
 
-import numpy as np
-import plotly.graph_objects as go
 import streamlit as st
 import torch
 from torch import Tensor
 
-from explorer import diagnostics
 from explorer.inference import bound, log_likelihood, refinements
 from explorer.likelihoods import LIKELIHOODS
 from explorer.rng import seeded
@@ -26,8 +22,6 @@ FITTING = "Fitting a Gaussian to this one picture…"
 LABELS = ("The encoder's bound", "The best Gaussian's", "log p(x), nats")
 GAPS = ("Amortisation gap", "Approximation gap")
 LITTLE = 0.02  # nats
-DRAWS = 4000  # of the posterior
-BENT = 0.15  # correlation; chance alone gives less among a thousand pairs
 HOW = (
     "Bounds are means over {} samples, log p is the importance-weighted bound with K = {}, drawn "
     "from the encoder's Gaussian or the fitted one, whichever says more; the last digit is chance."
@@ -47,11 +41,7 @@ def show_page() -> None:
     if LIKELIHOODS[opened.card.config.get("likelihood", "bernoulli")].binary:
         x = (x > 0.5).float()  # ink or none: of grey its nats would say nothing
     with stage:
-        above = st.container()  # takes its time
-        if opened.latent_size > 1:
-            guess(opened, x)
-        with above:
-            measure(opened, x)
+        measure(opened, x)
 
 
 def measure(opened: Opened, x: Tensor) -> None:
@@ -83,41 +73,6 @@ def measure(opened: Opened, x: Tensor) -> None:
     bar.empty()
     show.bars([best - first, log_p - best], list(GAPS), "nats")
     st.caption(f"{verdict(log_p - first, best - first)} {HOW.format(SAMPLES, k)}", help=TERMS)
-
-
-def guess(opened: Opened, x: Tensor) -> None:
-    """Draws of q(z | x) along the two coordinates that say most of each other, and what a diagonal
-    Gaussian with their means and spreads holds."""
-    told = cache.told(opened)
-    y = None if told is None else torch.tensor([told], device=opened.device)
-    with seeded(0), torch.no_grad():
-        z = opened.model.encode(x, y).sample(torch.Size([DRAWS]))[:, 0].cpu().numpy()
-    i, j, strength = diagnostics.entangled(z)
-    first, second = z[:, i], z[:, j]
-    turn = np.linspace(0, 2 * np.pi, 100)
-    dots = go.Scattergl(x=first, y=second, mode="markers", hoverinfo="skip")
-    dots.marker = dict(size=3, opacity=0.4)
-    ring = go.Scatter(
-        x=first.mean() + 2 * first.std() * np.cos(turn),
-        y=second.mean() + 2 * second.std() * np.sin(turn),
-        mode="lines", hoverinfo="skip", line=dict(width=2, dash="dot"),
-    )  # fmt: skip
-    figure = go.Figure([dots, ring])
-    figure.update_layout(
-        height=380, margin=dict(l=0, r=0, t=8, b=32), showlegend=False,
-        xaxis_title=f"coordinate {i + 1}", yaxis_title=f"coordinate {j + 1}",
-    )  # fmt: skip
-    st.markdown("#### What the encoder holds possible")
-    st.plotly_chart(figure, key="gaps/guess", config={"displayModeBar": False})
-    shape = "no ellipse along the axes" if strength > BENT else "an ellipse along the axes"
-    st.caption(
-        f"{DRAWS:,} draws of q(z | x), in the two coordinates that say most of each other "
-        f"(correlation {strength:.2f}): {shape}. Dotted: two spreads of a diagonal Gaussian.",
-        help="A diagonal Gaussian can be nothing else; flows bend it (Rezende & Mohamed 2015; "
-        "Kingma et al. 2016): compare the models Digits, diagonal posterior and Digits, "
-        "autoregressive flow. The correlation is the largest between a coordinate, or its "
-        "square, and another.",
-    )
 
 
 def verdict(whole: float, haste: float) -> str:
