@@ -1,4 +1,8 @@
-"""python -m explorer inspect PATH [--json] · adopt PATH pretrained/NAME"""
+"""python -m explorer inspect PATH [--json] · adopt PATH pretrained/NAME
+
+The status is 0 where the file opens as a model with a latent vector, else 1 with a sentence on
+standard error; what only redraws pictures (a code book, a map as latent) is told and adopted, too.
+"""
 
 from __future__ import annotations
 
@@ -63,8 +67,11 @@ def inspect(args: argparse.Namespace) -> int:
         print(json.dumps(reading.facts(found), indent=1))
     else:
         for title, text in reading.words(found).items():
-            print(f"{title}: {text}.")
-    return 0
+            print(f"{title}: {text.removesuffix('.')}.")
+    said = reading.facts(found)
+    if not said["opened"]:
+        print(said["reason"], file=sys.stderr)
+    return 0 if said["opened"] else 1
 
 
 def adopt(args: argparse.Namespace) -> int:

@@ -78,6 +78,16 @@ class Card:
     files: dict[str, str] = field(default_factory=dict)
     format: int = FORMAT
 
+    @property
+    def lacks(self) -> dict[str, str]:
+        """What pages need and the model has not, with the reason: its ``encoder``; a latent
+        ``vector`` of coordinates each of which means something."""
+        begins = "lacks "
+        return {
+            name.removeprefix(begins): reason
+            for name, reason in self.notes.items() if name.startswith(begins)
+        }  # fmt: skip
+
 
 def check_fields(instance: Any) -> None:
     """Raises BundleError when a field is not of its kind, range, or its Literal's choices.

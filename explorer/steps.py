@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 Step = dict[str, Any]
-MOST_STEPS = 400
+MOST_STEPS = 400  # of one row
+DEEPEST = 8  # rows within rows
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
     "leaky 0.2": lambda: nn.LeakyReLU(0.2),
@@ -64,14 +66,75 @@ class Resize(nn.Module):
         return F.interpolate(x, self.size, mode="bilinear", align_corners=False)
 
 
+class Residual(nn.Module):
+    """What a row makes of x, added to x, or to what another row makes of it (arXiv:1512.03385)."""
+
+    def __init__(self, body: Steps, skip: Steps) -> None:
+        super().__init__()
+        self.body, self.skip = body, skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(x) + self.skip(x)
+
+
+class Beside(nn.Module):
+    """What each of several rows makes of x, appended along the channels."""
+
+    def __init__(self, rows: Sequence[Steps]) -> None:
+        super().__init__()
+        self.rows = nn.ModuleList(rows)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([row(x) for row in self.rows], 1)
+
+
+class Take(nn.Module):
+    """``(B, *shape)`` of the numbers of ``(B, N)`` from a place on."""
+
+    def __init__(self, at: int, shape: Sequence[int]) -> None:
+        super().__init__()
+        self.at, self.shape = at, tuple(shape)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, self.at : self.at + math.prod(self.shape)].unflatten(1, self.shape)
+
+
+class Attention(nn.Module):
+    """Every place of ``(B, C, H, W)`` looks at all others, with one head (arXiv:1706.03762)."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.q, self.k = nn.Linear(size, size), nn.Linear(size, size)
+        self.v, self.out = nn.Linear(size, size), nn.Linear(size, size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        flat = x.flatten(2).mT
+        seen = F.scaled_dot_product_attention(self.q(flat), self.k(flat), self.v(flat))
+        return self.out(seen).mT.unflatten(2, x.shape[2:])
+
+
+class Quantise(nn.Module):
+    """The nearest of K codes of width D, at every place (arXiv:1711.00937)."""
+
+    def __init__(self, entries: int, size: int) -> None:
+        super().__init__()
+        self.codes = nn.Parameter(torch.zeros(entries, size))
+
+    def forward(self, x: Tensor) -> Tensor:
+        flat = x.movedim(1, -1).reshape(-1, self.codes.shape[1])
+        nearest = torch.cat([torch.cdist(f, self.codes).argmin(1) for f in flat.split(4096)])
+        shape = (len(x), *x.shape[2:], x.shape[1])
+        return self.codes[nearest].reshape(shape).movedim(-1, 1)
+
+
 class Steps(nn.Module):
     """The steps of a graph in a row. Raises ValueError or KeyError where one cannot be built."""
 
-    def __init__(self, steps: Sequence[Step], classes: int) -> None:
+    def __init__(self, steps: Sequence[Step], classes: int, depth: int = 0) -> None:
         super().__init__()
-        if len(steps) > MOST_STEPS:
-            raise ValueError(f"{len(steps)} steps")
-        self.layers = nn.ModuleList(_layer(step, classes) for step in steps)
+        if len(steps) > MOST_STEPS or depth > DEEPEST:
+            raise ValueError(f"{len(steps)} steps, {depth} deep")
+        self.layers = nn.ModuleList(_layer(step, classes, depth) for step in steps)
 
     def __len__(self) -> int:
         return len(self.layers)
@@ -82,7 +145,7 @@ class Steps(nn.Module):
         return x
 
 
-def _layer(step: Step, classes: int) -> nn.Module:
+def _layer(step: Step, classes: int, depth: int) -> nn.Module:
     op, bias = step["op"], bool(step.get("bias", True))
     n = {k: _whole(k, v) for k, v in step.items() if type(v) is int}
     match op:
@@ -101,7 +164,7 @@ def _layer(step: Step, classes: int) -> nn.Module:
                 n["size"], affine=step.get("affine", True)
             )
         case "groupnorm":
-            return nn.GroupNorm(n["groups"], n["size"])
+            return nn.GroupNorm(n["groups"], n["size"], _small(step.get("eps", 1e-5)))
         case "layernorm":
             return nn.LayerNorm([_whole("shape", s) for s in step["shape"]])
         case "prelu":
@@ -113,22 +176,50 @@ def _layer(step: Step, classes: int) -> nn.Module:
         case "view":
             return nn.Unflatten(1, tuple(_whole("shape", s) for s in step["shape"]))
         case "pool":
-            return nn.MaxPool2d(2) if step["kind"] == "max" else nn.AvgPool2d(2)
+            return POOLS[step["kind"]]()
         case "average":
             return nn.AdaptiveAvgPool2d(1)
         case "upsample":
-            return nn.Upsample(scale_factor=2, mode=_one_of(step["mode"], ("nearest", "bilinear")))
+            mode = _one_of(step["mode"], ("nearest", "bilinear"))
+            return nn.Upsample(scale_factor=n.get("factor", 2), mode=mode)
+        case "shuffle":
+            return nn.PixelShuffle(n["factor"])
+        case "pad":
+            return nn.ZeroPad2d(tuple(_whole("padding", side) for side in step["sides"]))  # type: ignore[arg-type]
         case "resize":
             return Resize([_whole("size", s) for s in step["size"]], bool(step["cut"]))
         case "label":
             return Label(classes, n["size"], bool(step["table"]), bool(step["planes"]))
+        case "residual":
+            return Residual(*(Steps(step[k], classes, depth + 1) for k in ("body", "skip")))
+        case "beside":
+            return Beside([Steps(row, classes, depth + 1) for row in step["rows"]])
+        case "take":
+            return Take(n["at"], [_whole("shape", s) for s in step["shape"]])
+        case "attention":
+            return Attention(n["size"])
+        case "quantise":
+            return Quantise(n["entries"], n["size"])
     raise KeyError(f"no step is called {op!r}"[:80])
 
 
+POOLS: dict[str, Callable[[], nn.Module]] = {
+    "max": lambda: nn.MaxPool2d(2),
+    "mean": lambda: nn.AvgPool2d(2),
+    "max of 3": lambda: nn.MaxPool2d(3, 2, 1),
+}
+
+
 def _whole(name: str, value: Any) -> int:
-    most = {"kernel": 32, "stride": 16, "padding": 16, "extra": 4}.get(name, 1 << 20)
+    most = {"kernel": 32, "stride": 16, "padding": 16, "extra": 4, "factor": 16}.get(name, 1 << 20)
     if type(value) is not int or not 0 <= value <= most:
         raise ValueError(f"{name} is {value!r}"[:80])
+    return value
+
+
+def _small(value: Any) -> float:
+    if not isinstance(value, float) or not 0 < value < 1:
+        raise ValueError(f"eps is {value!r}"[:80])
     return value
 
 

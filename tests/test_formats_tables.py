@@ -96,7 +96,7 @@ READ = {
     "1Konny's B": (konny_b(), "Beta-VAE (1Konny), B", (3, 64, 64), 10),
     "pytorch/examples": (examples(20), "pytorch/examples", (1, 28, 28), 20),
     "pytorch/examples of 2": (examples(2), "pytorch/examples", (1, 28, 28), 2),
-    "AntixK's WAE": (antixk(heads=("fc_z",)), "general", (3, 64, 64), 128),
+    "AntixK's WAE": (antixk(heads=("fc_z",)), ANTIXK, (3, 64, 64), 128),
     "AntixK's with pseudo inputs": (
         antixk() | put("embed_pseudo.0", 12288, 50), ANTIXK, (3, 64, 64), 128,
     ),
@@ -156,8 +156,10 @@ TOLD = {
     "a latent diffusion's": (
         {f"first_stage_model.{n}": s for n, s in ldm().items()}, "AutoencoderKL",
     ),
-    "AntixK's VQ-VAE": (antixk() | {"vq_layer.embedding.weight": (512, 64)}, "VQ-VAE"),
-    "pythae's VQ-VAE": ({**examples(4), "quantizer.embeddings.weight": (512, 64)}, "VQ-VAE"),
+    "two code books": (
+        examples(4) | {"vq.0.embedding.weight": (512, 4), "vq.1.embedding.weight": (512, 4)},
+        "VQ-VAE",
+    ),
     "AntixK's hierarchy": (hierarchy(), "hierarchical"),
 }  # fmt: skip
 

@@ -10,8 +10,8 @@ from .. import bundle
 from ..cards import Card, sha256
 from ..spec import DataSpec
 from .calibrate import built
-from .plans import graph
-from .reading import Found, facts, words
+from .graphs import graph
+from .reading import Found, facts, lacks, words
 
 
 def card(found: Found, name: str, source: str, digest: str = "") -> Card:
@@ -27,8 +27,7 @@ def card(found: Found, name: str, source: str, digest: str = "") -> Card:
     provenance["facts"] = json.dumps(facts(found))
     notes = {"shows": f"Read from {source}: {said['Recognised as']}."}
     notes |= {f"read: {title}": text for title, text in said.items()}
-    if plan.reading.encoder is None:
-        notes["limits"] = "It is a decoder alone: it draws, and cannot look at a picture."
+    notes |= {f"lacks {what}": reason for what, reason in lacks(found).items()}
     return Card(
         name=name, family="foreign", config={"graph": made},
         data=DataSpec(name, *plan.shape, classes), title=name, provenance=provenance, notes=notes,

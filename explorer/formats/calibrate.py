@@ -18,7 +18,8 @@ from ..models.foreign import OUTPUTS, Config, Foreign
 from ..rng import seeded
 from ..spec import DataSpec
 from .chains import MEAN, SECOND
-from .plans import Choices, Plan, graph
+from .graphs import graph
+from .plans import Choices, Exact, Plan
 
 SECONDS = 6.0  # of one core
 DRAWS = 48
@@ -40,7 +41,9 @@ RANGES = (  # output, what 0 and 1 are in it, what they are for the encoder
     ("sigmoid", UNIT, STANDARD),
     ("linear", STANDARD, STANDARD),
 )
+HALVED = ("linear", (-0.5, 0.5), (-0.5, 0.5))  # as the programs of VQ-VAEs like it
 Probes = dict[str, Tensor]
+Read = Plan | Exact
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +57,7 @@ class Candidate:
         like: which pictures these were.
     """
 
-    plan: Plan
+    plan: Read
     choices: Choices
     score: float
     back: float
@@ -67,12 +70,12 @@ class Candidate:
         return built(self.plan, self.choices)
 
 
-def spec(plan: Plan, name: str = "foreign") -> DataSpec:
+def spec(plan: Read, name: str = "foreign") -> DataSpec:
     """What its pictures look like."""
     return DataSpec(name, *plan.shape, tuple(map(str, range(plan.classes))))
 
 
-def built(plan: Plan, choices: Choices) -> Foreign:
+def built(plan: Read, choices: Choices) -> Foreign:
     """The model of a plan. Raises RuntimeError or BundleError where its weights do not fit."""
     made, weights = graph(plan, choices)
     with torch.device("meta"):
@@ -83,7 +86,7 @@ def built(plan: Plan, choices: Choices) -> Foreign:
 
 
 def calibrated(
-    plans: Sequence[Plan], given: Probes, hints: Choices | None = None
+    plans: Sequence[Read], given: Probes, hints: Choices | None = None
 ) -> list[Candidate]:
     """Readings of the plans by how well they hold, the best first; none that cannot be run."""
     began = time.thread_time()
@@ -115,7 +118,7 @@ def _descended(search: _Search, leader: Candidate, began: float) -> list[Candida
     seen = [leader]
     for _ in range(2):
         before = leader
-        for variation in _variations(leader):
+        for variation in variations(leader):
             if time.thread_time() - began > SECONDS:
                 return seen
             found = search.of(leader.plan, variation, leader)
@@ -128,8 +131,18 @@ def _descended(search: _Search, leader: Candidate, began: float) -> list[Candida
     return seen
 
 
-def _variations(leader: Candidate) -> Iterator[Choices]:
-    c = leader.choices
+def variations(leader: Candidate) -> Iterator[Choices]:
+    c, plan = leader.choices, leader.plan
+    if isinstance(plan, Exact):
+        return
+    if plan.blocks:
+        yield replace(c, bent=not c.bent)
+        yield replace(c, summed=not c.summed)
+        yield replace(c, inner="" if c.inner else "relu")
+    if not all(block.told for block in plan.blocks):
+        yield replace(c, flipped=not c.flipped)
+    if plan.codes is not None:
+        yield replace(c, headed=not c.headed)
     yield replace(c, bridge=not c.bridge)
     for hidden in HIDDEN:
         if hidden != c.hidden:
@@ -151,7 +164,7 @@ class _Search:
         self.fitted: dict[tuple[int, ...], Probes] = {}
 
     @torch.no_grad()
-    def promising(self, plans: Sequence[Plan], choices: Choices, began: float) -> list[Plan]:
+    def promising(self, plans: Sequence[Read], choices: Choices, began: float) -> list[Read]:
         """The plans under which z comes back best where all else is usual, FEW of them."""
         if len(plans) <= FEW:
             return list(plans)
@@ -162,6 +175,8 @@ class _Search:
             likely = _likely(plan, choices)
             try:
                 model = built(plan, likely)
+                if isinstance(plan, Exact):
+                    continue
                 z = self._latents(plan)
                 y = torch.arange(len(z)) % plan.classes if plan.classes else None
                 x = model.painted(model.raw(z, y))
@@ -177,7 +192,7 @@ class _Search:
         return sorted(tried, key=lambda p: back[id(p)])[:FEW]
 
     @torch.no_grad()
-    def of(self, plan: Plan, choices: Choices, leader: Candidate | None = None) -> list[Candidate]:
+    def of(self, plan: Read, choices: Choices, leader: Candidate | None = None) -> list[Candidate]:
         """This reading under every order of the heads, and every range or that of a leader."""
         key = repr((id(plan), graph(plan, choices)[0], leader is None))
         if key in self.done:
@@ -185,13 +200,15 @@ class _Search:
         self.done.add(key)
         try:
             model = built(plan, replace(choices, swapped=False))
+            if isinstance(plan, Exact):
+                return self._exact(plan, choices, model)
             z = self._latents(plan)
             y = torch.arange(len(z)) % plan.classes if plan.classes else None
             raw = model.raw(z, y)
         except (RuntimeError, ValueError):
             return []
         found = []
-        ranges = RANGES
+        ranges = RANGES if not plan.spatial else (*RANGES, HALVED)
         if leader is not None:
             ranges = ((leader.choices.output, leader.choices.out_of, leader.choices.into),)
         for output, out_of, into in ranges:
@@ -217,13 +234,21 @@ class _Search:
                     found.append(self._measured(plan, these, model, h, z, y, unlikely))
         return [c for c in found if c.score == c.score]
 
+    def _exact(self, plan: Exact, choices: Choices, model: Foreign) -> list[Candidate]:
+        """What pictures look like to it is known: only how well it redraws some is measured."""
+        layout = "chunked" if plan.doubled else "mean only"
+        choices = replace(choices, layout=layout)
+        model.layout = layout
+        seen, like = self._seen(plan, model, choices)
+        return [Candidate(plan, choices, min(seen, 1.2) + 0.02 * plan.cost, 0.0, seen, like)]
+
     def _measured(
         self, plan: Plan, choices: Choices, model: Foreign, h: Tensor, z: Tensor, y: Tensor | None,
         unlikely: float,
     ) -> Candidate:  # fmt: skip
         model.layout = choices.layout
         mean = _mean(model, choices, h)
-        n = plan.reading.latent
+        n = plan.latent - plan.discrete
         back = (mean[:, :n] - z[:, :n]).square().mean().item()
         seen, like = self._seen(plan, model, choices)
         score = min(back, 4.0) + min(seen, 1.2) + unlikely + 0.02 * plan.cost
@@ -233,7 +258,7 @@ class _Search:
             plan, choices, score, back, seen, like, _correlation(mean[:, :n], z[:, :n])
         )
 
-    def _seen(self, plan: Plan, model: Foreign, choices: Choices) -> tuple[float, str]:
+    def _seen(self, plan: Read, model: Foreign, choices: Choices) -> tuple[float, str]:
         best = (float("inf"), "")
         for name, x in self._probes(plan).items():
             shares = []
@@ -247,9 +272,11 @@ class _Search:
             best = min(best, (share, name))
         return best
 
-    def _probes(self, plan: Plan) -> Probes:
+    def _probes(self, plan: Read) -> Probes:
         c, h, w = plan.shape
         few = 6 if plan.classes else 12
+        if isinstance(plan, Exact):
+            few = 4 if plan.shape[1] <= 64 else 2
         if (*plan.shape, few) not in self.fitted:
             these = (
                 {n: x for n, x in self.given.items() if x.shape[1] == c} if c == 3 else self.given
@@ -261,19 +288,24 @@ class _Search:
 
     def _latents(self, plan: Plan) -> Tensor:
         with seeded(0):
+            if plan.codes is not None:
+                places = torch.randint(len(plan.codes), (FEW, *plan.seam))
+                return plan.codes[places].movedim(-1, 1).flatten(1)
             z = torch.randn(DRAWS, plan.latent)
-            if plan.reading.choice:
-                k = plan.latent - plan.reading.latent
+            if plan.discrete:
+                k = plan.discrete
                 z[:, -k:] = F.one_hot(torch.randint(k, (DRAWS,)), k).float()
         return z
 
 
-def _surprise(plan: Plan, choices: Choices) -> float:
+def _surprise(plan: Read, choices: Choices) -> float:
     """A factor that decides where nothing can be measured: names, order, the usual range."""
     factor = 1.0 if choices.into == choices.out_of == UNIT else 1.01
-    reading = plan.reading
     if choices.layout == "chunked, second first":
         factor *= 1.03
+    if isinstance(plan, Exact):
+        return factor
+    reading = plan.reading
     if reading.mean is not None and reading.second is not None:
         first, second = reading.mean.name, reading.second.name
         said = bool(MEAN.search(first)) - bool(MEAN.search(second))
@@ -283,8 +315,10 @@ def _surprise(plan: Plan, choices: Choices) -> float:
     return factor
 
 
-def _likely(plan: Plan, choices: Choices) -> Choices:
+def _likely(plan: Read, choices: Choices) -> Choices:
     """The same with a layout that the plan's heads can have."""
+    if isinstance(plan, Exact):
+        return replace(choices, layout="chunked" if plan.doubled else "mean only")
     if plan.reading.doubled:
         kept = choices.layout if choices.layout != "separate" else "chunked"
         return replace(choices, layout=kept)

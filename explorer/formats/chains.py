@@ -11,6 +11,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from torch import Tensor
+
+from .blocks import Block
 from .layers import Layer, side
 from .sizes import sides
 
@@ -44,6 +47,7 @@ class Reading:
         shape: ``(C, H, W)`` where an MLP says so, else ``(C, 0, 0)``.
         beside: the width of the label that the heads see beside the encoder's features.
         left: layers that have no part in it.
+        codes: ``(K, D)``, a code book between the two.
     """
 
     encoder: Chain | None
@@ -58,6 +62,7 @@ class Reading:
     choice: tuple[Layer, ...] = ()
     tables: tuple[Layer, ...] = ()
     left: tuple[Layer, ...] = ()
+    codes: Tensor | None = None
     cost: float = 0.0
 
 
@@ -87,6 +92,25 @@ def readings(layers: Sequence[Layer]) -> list[Reading]:
     return [r for r in found if r.cost <= found[0].cost + 1.01][:12]
 
 
+def quantised(layers: Sequence[Layer], codes: Tensor, place: int) -> list[Reading]:
+    """Every way to read the layers as an encoder and a decoder with a code book between.
+
+    ``place`` is where it stands among them: what stands right before it is asked first.
+    """
+    weighted = [w for w in layers if w.kind != "table" and w.weight.shape != codes.shape]
+    heads = [
+        w for w in weighted
+        if w.kind == "conv" and w.turns is not True and w.outs() == codes.shape[1]
+        and not isinstance(w, Block) and side(w.name) != "decoder"
+    ]  # fmt: skip
+    heads.sort(key=lambda w: (w.place > place, abs(w.place - place)))
+    for head in heads:
+        found = list(_around(weighted, (), head, None, False))
+        if found:
+            return [replace(r, codes=codes) for r in found]
+    return []
+
+
 def decoders(layers: Sequence[Layer]) -> list[Reading]:
     """The layers as a decoder alone."""
     weighted = [layer for layer in layers if layer.kind != "table"]
@@ -105,7 +129,7 @@ Heads = tuple[Layer, Layer | None, bool]
 
 
 def _heads(layers: Sequence[Layer]) -> Iterator[Heads]:
-    last = [w for w in layers if side(w.name) != "decoder"]
+    last = [w for w in layers if side(w.name) != "decoder" and not isinstance(w, Block)]
     for i, a in enumerate(last):
         for b in last[i + 1 :]:
             if a.kind == b.kind and a.weight.shape == b.weight.shape and a.norm is b.norm:
@@ -152,7 +176,7 @@ def _around(
                     full = cost + len(left) - len(choice) + 0.3 * unseen + 1.5 * whole
                     reading = Reading(
                         encoder, mean, second, doubled, decoder, latent, shape, surplus,
-                        beside, choice, tables, left, full,
+                        beside, choice, tables, left, None, full,
                     )  # fmt: skip
                     if best is None or reading.cost < best.cost:
                         best = reading
@@ -221,9 +245,11 @@ def _downstream(pool: Sequence[Layer], first: Layer, latent: int, surplus: int) 
     starts: list[tuple[State, bool | None]] = []
     if first.kind == "linear" and first.ins() == latent + surplus:
         starts.append((("flat", first.outs()), False))
-    if first.kind == "conv":
+    if first.kind == "conv" and not isinstance(first, Block):
         if first.turns is not False and first.ins(True) == latent + surplus:
             starts.append((("maps", first.outs(True)), True))
+        if first.turns is not True and first.ins() == latent + surplus:
+            starts.append((("maps", first.outs()), False))
     for state, turned in starts:
         begun = Chain((first,), (turned,), (surplus,))
         yield from _walk(begun, state, pool, {0, surplus}, _is_picture, False)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -36,7 +37,6 @@ class Layer:
     norm: Layer | None = None
     slope: Layer | None = None
     turns: bool | None = False
-    used: bool = field(default=False)
 
     @property
     def weight(self) -> Tensor:
@@ -68,7 +68,7 @@ def stripped(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def layers(tensors: dict[str, Tensor]) -> tuple[list[Layer], list[str]]:
-    """Layers in the file's order, and the names of tensors that belong to none."""
+    """Layers in the file's order, norms apart, and the names of tensors that belong to none."""
     groups: dict[str, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         name = name.replace("parametrizations.weight.original0", "weight_g")
@@ -82,7 +82,7 @@ def layers(tensors: dict[str, Tensor]) -> tuple[list[Layer], list[str]]:
             stray += [f"{name}.{last}".strip(".") for last in group]
         else:
             found.append(layer)
-    return _with_norms(found), stray
+    return found, stray
 
 
 def _plain(group: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -133,7 +133,7 @@ def _turns(name: str, weight: Tensor, bias: Tensor | None) -> bool | None:
     return None
 
 
-def _with_norms(found: list[Layer]) -> list[Layer]:
+def with_norms(found: Sequence[Layer]) -> list[Layer]:
     """The layers that hold weights, each with the norm that follows it."""
     weighted = [layer for layer in found if layer.kind in ("linear", "conv", "table")]
     for norm in (layer for layer in found if layer.kind == "norm"):
@@ -205,6 +205,16 @@ def between_norm(a: Layer) -> int | None:
         return None
     (pa, _, na), (pb, _, nb) = a.name.rpartition("."), a.norm.name.rpartition(".")
     return int(nb) - int(na) - 1 if pa == pb and na.isdigit() and nb.isdigit() else None
+
+
+def told(found: Sequence[Layer]) -> None:
+    """Square convolutions are not transposed where their neighbours are called so and they not."""
+    decoder = [w for w in found if w.kind == "conv" and side(w.name) != "encoder"]
+    if any(TRANSPOSED.search(w.name) for w in decoder):
+        for layer in decoder:
+            last = layer.name.rsplit(".", 1)[-1]
+            if layer.turns is None and re.search(r"conv", last) and not TRANSPOSED.search(last):
+                layer.turns = False
 
 
 def finite(tensors: dict[str, Tensor]) -> str | None:

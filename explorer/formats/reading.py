@@ -11,17 +11,30 @@ from torch import Tensor
 
 from ..errors import FormatError
 from . import known
+from .blocks import Block, collapsed
 from .calibrate import Candidate, Probes, calibrated
-from .chains import decoders, readings
+from .chains import Reading, decoders, quantised, readings
 from .files import RESAVE, Contents, read
-from .layers import finite, layers, stripped
-from .plans import Choices, Plan, plans
+from .known.limits import Limit, limited
+from .known.vq import books
+from .layers import finite, layers, stripped, told, with_norms
+from .plans import Choices, Exact, Plan, plans
 from .probes import shipped
 
 MOST_PLANS = 24
 SURE, FAIR = 0.3, 0.08  # margins to the runner-up
 CLOSE = 0.35  # pictures redrawn this well, as a share of their variance, are the model's kind
 RANGES = {(0.0, 1.0): "[0,1]", (-1.0, 1.0): "[-1,1]"}
+SPATIAL = (
+    "Its latent is a small map for each picture, nearly a compressed copy of it: mixing two is "
+    "close to a cross-fade, and dials or a grid over two of its thousands of numbers would show "
+    "nothing. It redraws pictures, and can be compared."
+)
+VQ_REASON = (
+    "Its code is a grid of entries from a code book, with no Gaussian posterior, so there is "
+    "nothing between two codes to drag through. It redraws pictures, and can be compared."
+)
+ALONE = "It is a decoder alone: it draws, and cannot look at a picture."
 ADVICE = (
     "Readable are linear and convolutional encoders and decoders in a row. For another "
     "architecture, copy its weights into a model of this program at the terminal."
@@ -45,20 +58,13 @@ class Found:
     ignored: tuple[str, ...]
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> Plan | Exact:
         return self.best.plan
 
     @property
     def family(self) -> str:
         """ "VAE", or what it is instead."""
-        r = self.plan.reading
-        if r.encoder is None:
-            return "decoder alone"
-        if r.choice:
-            return "VAE with a discrete code"
-        if r.second is None and not r.doubled:
-            return "autoencoder"
-        return "conditional VAE" if self.plan.classes else "VAE"
+        return self.plan.family
 
 
 def inspect(path: Path, own: Tensor | None = None) -> Found:
@@ -76,28 +82,28 @@ def recognise(contents: Contents, own: Tensor | None = None) -> Found:
     best = ranked[0]
     second = next((c for c in ranked if differs(best, c)), None)
     margin = 1.0 if second is None else 1 - best.score / max(second.score, 1e-9)
-    left = best.plan.reading.left
+    left = () if isinstance(best.plan, Exact) else best.plan.reading.left
     ignored = (*contents.aside, *stray, *(layer.name for layer in left))
     return Found(contents, format, best, second, margin, ignored)
 
 
-def structured(contents: Contents) -> tuple[list[Plan], Choices, str, list[str]]:
+def structured(contents: Contents) -> tuple[list[Plan | Exact], Choices, str, list[str]]:
     """Plans whose sizes fit, the likeliest first; where to start; the format; stray tensors.
 
-    Raises FormatError where the tensors are of no model that can be wandered through.
+    Raises FormatError where the tensors are of no model that can be opened.
     """
     tensors = stripped(contents.tensors)
-    limit = known.limited(tensors)
-    if limit is not None:
-        raise Limited(limit, tensors)
     bad = finite(tensors)
     if bad is not None:
         raise FormatError(
             f"{bad} holds NaN or infinity: this training diverged. Take an earlier checkpoint."
         )
     format = known.recognised(tensors)
-    weighted, stray = layers(tensors)
-    found = readings(weighted) or decoders(weighted)
+    if format is not None and format.build is not None:
+        built = format.build(tensors, contents.facts)
+        return list(built), format.start, format.name, []
+    codes = [value for _, value in books(tensors)]
+    found, stray = _readings(tensors, codes[0] if len(codes) == 1 else None)
     if not found:
         raise FormatError(_unknown(contents, tensors))
     wanted = _told(contents.facts)
@@ -113,13 +119,49 @@ def structured(contents: Contents) -> tuple[list[Plan], Choices, str, list[str]]
         )
     fitting.sort(key=lambda p: p.cost)
     start = format.start if format is not None else known.USUAL
-    return fitting, start, format.name if format is not None else "general", stray
+    return list(fitting), start, format.name if format is not None else "general", stray
+
+
+def _readings(tensors: dict[str, Tensor], codes: Tensor | None) -> tuple[list[Reading], list[str]]:
+    """Readings of the layers, and stray tensors. Raises Limited for what is not followed.
+
+    Convolutions that may be a residual block or a row are read both ways.
+    """
+    found: list[Reading] = []
+    refusal, seen, stray = None, 0, []
+    for doubtful in (False, True):
+        row, stray = layers(tensors)
+        row = collapsed(row, doubtful)
+        blocks = [layer.name for layer in row if isinstance(layer, Block)]
+        if doubtful and len(blocks) == seen:
+            break
+        seen = len(blocks)
+        rest = [n for n in tensors if not any(n.startswith(f"{b}.") for b in blocks)]
+        limit = limited([] if codes is not None else list(tensors), rest)
+        refusal = refusal or limit
+        if limit is None:
+            weighted = with_norms(row)
+            told(weighted)
+            if codes is not None:
+                found += quantised(weighted, codes, _place(tensors, codes))
+            else:
+                found += readings(weighted) or decoders(weighted)
+    if not found and refusal is not None:
+        raise Limited(refusal, tensors)
+    return found, stray
+
+
+def _place(tensors: dict[str, Tensor], codes: Tensor) -> int:
+    """Where a code book stands among the modules of a file."""
+    modules = list(dict.fromkeys(name.rpartition(".")[0] for name in tensors))
+    book = next(n for n, v in tensors.items() if v.data_ptr() == codes.data_ptr())
+    return modules.index(book.rpartition(".")[0])
 
 
 class Limited(FormatError):
     """Recognised, and of a kind that has no latent vector to wander through."""
 
-    def __init__(self, limit: known.Limit, tensors: dict[str, Tensor]) -> None:
+    def __init__(self, limit: Limit, tensors: dict[str, Tensor]) -> None:
         numbers = sum(t.numel() for t in tensors.values())
         super().__init__(f"This is a {limit.family} of {numbers:,} numbers. {limit.reason}")
         self.family = limit.family
@@ -163,7 +205,7 @@ def differs(a: Candidate, b: Candidate) -> bool:
 
 def sure(found: Found) -> str:
     """How sure the reading is: "sure", "fairly sure" or "a guess"."""
-    if found.best.plan.reading.encoder is None:
+    if found.family == "decoder alone":
         return "a guess"
     if found.margin > SURE:
         return "sure"
@@ -172,13 +214,13 @@ def sure(found: Found) -> str:
 
 def facts(found: Found) -> dict[str, Any]:
     """The trust card as plain values, for JSON and for a bundle's card."""
-    plan, choices, reading = found.plan, found.best.choices, found.plan.reading
-    mean, second = reading.mean, reading.second
-    if choices.swapped:
-        mean, second = second, mean
+    plan, choices = found.plan, found.best.choices
+    mean, second = _heads(plan, choices)
+    lacking = lacks(found)
     return {
-        "opened": True,
-        "reason": "",
+        "opened": "vector" not in lacking,
+        "reason": lacking.get("vector", lacking.get("encoder", "")),
+        "redraws": "encoder" not in lacking,
         "format": found.format,
         "container": found.contents.container,
         "family": found.family,
@@ -188,10 +230,12 @@ def facts(found: Found) -> dict[str, Any]:
         "height": plan.shape[1],
         "width": plan.shape[2],
         "latent": plan.latent,
-        "head": "none" if reading.encoder is None else choices.layout,
-        "mean": mean.name if mean else None,
-        "second": second.name if second else None,
-        "second_means": choices.spread if reading.doubled or second else None,
+        "map": list(_map(plan)) if plan.spatial else None,
+        "codes": None if plan.codes is None else len(plan.codes),
+        "head": "none" if "encoder" in lacking else choices.layout,
+        "mean": mean or None,
+        "second": second or None,
+        "second_means": choices.spread if second or "chunked" in choices.layout else None,
         "hidden_activation": choices.hidden,
         "output_activation": choices.output,
         "output_range": _range(choices.out_of),
@@ -209,13 +253,36 @@ def facts(found: Found) -> dict[str, Any]:
     }
 
 
+def _heads(plan: Plan | Exact, choices: Choices) -> tuple[str, str]:
+    """The names of the layers that give the mean and the spread."""
+    if isinstance(plan, Exact):
+        return "quant_conv" if plan.doubled else "the encoder's last layer", ""
+    names = [h.name if h is not None else "" for h in (plan.reading.mean, plan.reading.second)]
+    return (names[1], names[0]) if choices.swapped else (names[0], names[1])
+
+
+def _map(plan: Plan | Exact) -> tuple[int, int, int]:
+    """``(C, H, W)`` of a latent that is a map."""
+    return plan.map if isinstance(plan, Exact) else (plan.reading.latent, *plan.seam)
+
+
+def lacks(found: Found) -> dict[str, str]:
+    """What the pages need and the model has not, each with the reason: see `cards.LACKS`."""
+    plan = found.plan
+    if plan.codes is not None:
+        return {"vector": VQ_REASON}
+    if plan.spatial:
+        return {"vector": SPATIAL}
+    return {"encoder": ALONE} if plan.family == "decoder alone" else {}
+
+
 def _range(pair: tuple[float, float]) -> str:
     return RANGES.get(pair, f"[{pair[0]:.3g},{pair[1]:.3g}]")
 
 
 def words(found: Found) -> dict[str, str]:
     """The trust card: what it was recognised as, how it was read, how sure that is and why."""
-    said, best = facts(found), found.best
+    said = facts(found)
     c, h, w = found.plan.shape
     kind = "colour" if c == 3 else "grey"
     name = "" if found.format == "general" else f" as {found.format} writes it"
@@ -228,27 +295,43 @@ def words(found: Found) -> dict[str, str]:
         "mean only": f"{said['mean']} is the code, with no spread of its own",
         "none": "there is no encoder, so it cannot look at pictures",
     }[said["head"]]
-    why = f"encode(decode(z)) misses z by {best.back:.2f} (0 is perfect, 1 tells nothing)"
-    if best.like and best.seen < CLOSE:
-        why += f"; it redraws {best.like} with {100 * best.seen:.0f} % of their variance missed"
-    if found.second is not None:
-        why += f"; the next best reading is {100 * found.margin:.0f} % worse"
+    size = f"{said['latent']} coordinates"
+    if found.plan.spatial:
+        size = f"a latent map of {' x '.join(map(str, _map(found.plan)))}"
+        size += f" of {said['codes']} codes" if said["codes"] else ""
+    exact = isinstance(found.plan, Exact)
+    between = "" if exact else f"; {said['hidden_activation']} between layers"
     told = {
-        "Recognised as": f"a {said['family']}{name}: {kind} pictures of {h} x {w}, "
-        f"{said['latent']} coordinates{labels}",
+        "Recognised as": f"a {said['family']}{name}: {kind} pictures of {h} x {w}, {size}{labels}",
         "How it was read": f"{heads}; pixels go in as {said['input_range']} and come out through "
-        f"{said['output_activation']} as {said['output_range']}; {said['hidden_activation']} "
-        "between layers",
-        "How sure": f"{sure(found)}: {why}",
+        f"{said['output_activation']} as {said['output_range']}{between}",
+        "How sure": f"{sure(found)}: {_why(found)}",
         "Not told by weights": "whether the second head is a log variance or a log sigma; it does "
         "not matter for pictures",
+        "What it cannot": " ".join(lacks(found).values()),
         "Safety": "nothing of the file was executed; its tensors were read as numbers",
     }
     if found.ignored:
         told["Left alone"] = ", ".join(found.ignored[:12])
     if found.contents.whole:
         told["Note"] = f"a whole module ({found.contents.whole}) whose tensors could be listed"
-    return told
+    return {title: text for title, text in told.items() if text}
+
+
+def _why(found: Found) -> str:
+    """What the reading was measured by."""
+    best, parts = found.best, []
+    if not found.plan.spatial:
+        parts.append(
+            f"encode(decode(z)) misses z by {best.back:.2f} (0 is perfect, 1 tells nothing)"
+        )
+    if best.like and (best.seen < CLOSE or found.plan.spatial):
+        parts.append(
+            f"it redraws {best.like} with {100 * best.seen:.0f} % of their variance missed"
+        )
+    if found.second is not None:
+        parts.append(f"the next best reading is {100 * found.margin:.0f} % worse")
+    return "; ".join(parts) or "its names are those of one program"
 
 
 def taking(found: Found, candidate: Candidate) -> Found:

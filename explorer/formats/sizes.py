@@ -6,8 +6,14 @@ import functools
 import math
 from dataclasses import dataclass
 
+# instead of a kernel: a residual block; with a shortcut; with one, and norms before convolutions
+BLOCK, PROJECTED, WIDENED = 0, -1, -2
+BLOCKS = (BLOCK, PROJECTED, WIDENED)
 # kernel -> (stride, padding, extra cost); the cost is how unusual that is, 0 the most common
 DOWN = {
+    BLOCK: ((1, 1, 0.0),),
+    PROJECTED: ((2, 1, 0.0), (1, 1, 0.4)),
+    WIDENED: ((1, 1, 0.0), (2, 1, 0.5)),
     1: ((1, 0, 0.0), (2, 0, 1.0)),
     2: ((2, 0, 0.0), (1, 0, 2.0)),
     3: ((2, 1, 0.0), (1, 1, 0.6), (2, 0, 1.4), (1, 0, 1.4)),
@@ -73,11 +79,15 @@ class Move:
 
 @dataclass(frozen=True)
 class Way:
-    """Moves for the convolutions of one side, the sizes they lead through, and their cost."""
+    """Moves for the convolutions of one side, the sizes they lead through, and their cost.
+
+    ``alone`` are the moves of those that are in no residual block.
+    """
 
     moves: tuple[Move, ...]
     sizes: tuple[int, ...]
     cost: float
+    alone: tuple[Move, ...] = ()
 
 
 def usual(size: int) -> float:
@@ -132,6 +142,10 @@ def _down(kernel: int) -> list[tuple[Move, float]]:
         moves.append((Move("conv", *POOLED[kernel], pool=True), 0.6 if kernel > 1 else 1.5))
     if kernel in (3, 5):
         moves.append((Move("conv", 1, 0, pool=True), 1.6))
+    if kernel == 7:  # as a ResNet begins
+        moves.append((Move("conv", 2, 3, pool=True), 0.3))
+    if kernel in BLOCKS:
+        moves.append((Move("conv", 1, 1, pool=True), 1.0))
     return moves
 
 
@@ -141,6 +155,9 @@ def _up(kernel: int) -> list[tuple[Move, float]]:
 
 def _flat(kernel: int) -> list[tuple[Move, float]]:
     """A decoder's plain convolutions keep the size, after doubling it or not."""
+    if kernel in BLOCKS:
+        kept, grown = {BLOCK: (0.0, 0.8), PROJECTED: (0.3, 0.0), WIDENED: (0.0, 0.4)}[kernel]
+        return [(Move("conv", 1, 1), kept), (Move("conv", 1, 1, double=True), grown)]
     if kernel % 2 == 0:
         return [(Move("conv", 1, 0), 2.0)]
     keep = kernel // 2
@@ -154,20 +171,28 @@ def _further(way: Way, kernel: int, moves: list[tuple[Move, float]]) -> list[Way
         size = after(way.sizes[-1], kernel, move)
         if 1 <= size <= LARGEST:
             # neighbours mostly do the same: what one does, the next may do for little
-            again = move in way.moves
+            again = move in way.alone
             paid = 0.2 * cost if again else cost
-            change = 0.4 if way.moves and way.moves[-1] != move else 0.0
-            if change and move in way.moves[-2:-1]:  # turn and turn about
+            change = 0.4 if way.alone and way.alone[-1] != move else 0.0
+            if change and move in way.alone[-2:-1]:  # turn and turn about
                 change = 0.15
+            alone = (*way.alone, move)
+            if kernel in BLOCKS:  # what neighbours do says nothing of these
+                change, paid = 0.0, cost + 0.3 * (1 in (size, way.sizes[-1]))
+                alone = way.alone
+                if len(alone) == 1 == len(way.moves) and alone[0].stride == 1:
+                    paid -= 0.3  # before blocks, a first one keeps the size
             if 1 in (size, way.sizes[-1]) and kernel > 2:  # from or to one place: no padding
                 whole = move.stride == 1 and move.padding == 0
                 change, paid = (0.0, 0.0) if whole else (change, paid + 0.6)
-            found.append(Way((*way.moves, move), (*way.sizes, size), way.cost + paid + change))
+            total = way.cost + paid + change
+            found.append(Way((*way.moves, move), (*way.sizes, size), total, alone))
     return found
 
 
 def after(size: int, kernel: int, move: Move) -> int:
     """The side after a move."""
+    kernel = 3 if kernel in BLOCKS else kernel
     if move.double:
         size *= 2
     if move.how == "convt":

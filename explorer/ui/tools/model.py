@@ -116,8 +116,9 @@ def where(bench: Workbench, opened: Opened) -> None:
 def coordinates(opened: Opened) -> None:
     """How much of the latent space is used."""
     st.markdown("### How it uses its coordinates")
-    if "limits" in opened.card.notes:
-        st.caption(opened.card.notes["limits"])
+    lacking = opened.card.lacks
+    if lacking:
+        st.caption(" ".join(lacking.values()))
         return
     size = opened.latent_size
     look = st.segmented_control(
