@@ -80,8 +80,9 @@ def adopt(args: argparse.Namespace) -> int:
 
     if args.folder.exists() and any(args.folder.iterdir()):
         raise ExplorerError(f"{args.folder} is there already. Choose another name.")
-    found = reading.inspect(args.path, brought(args.pictures))
-    adopting.adopt(found, args.folder, args.path)
+    own = brought(args.pictures)
+    found = reading.inspect(args.path, own)
+    adopting.adopt(found, args.folder, args.path, own=own)
     print(f"{args.folder}: {reading.words(found)['Recognised as']}.")
     return 0
 

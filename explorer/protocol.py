@@ -25,7 +25,7 @@ class LatentModel(nn.Module, abc.ABC):
     """
 
     Config: ClassVar[type[Any]]
-    conditional: ClassVar[bool] = False
+    conditional: bool = False
     data: DataSpec
     blocks: tuple[Block, ...]
 

@@ -5,11 +5,13 @@ import io
 import numpy as np
 import pytest
 import test_app
+import test_formats_blocks
 import torch
 from test_app import SPECS, toy
 from test_pages_wander import bench, page
 
 from explorer import images
+from explorer.ui.menu import PAGES
 
 desk = test_app.desk  # the fixture
 
@@ -93,3 +95,44 @@ def test_pictures_of_its_kind_are_measured_by_and_what_is_none_is_told(desk):
     at.file_uploader(key="model/likes").set_value([("a.png", b"none", "image/png")])
     at.run(timeout=120)
     assert at.error
+
+
+def quantised():
+    """The bytes of a small VQ-VAE, the weights by chance."""
+    torch.manual_seed(0)
+    net = test_formats_blocks.zalando()[0]
+    out = io.BytesIO()
+    torch.save(net.state_dict(), out)
+    return out.getvalue()
+
+
+def alone():
+    """The bytes of a decoder without its encoder."""
+    torch.manual_seed(0)
+    row = torch.nn.Sequential(torch.nn.Linear(4, 32), torch.nn.ReLU(), torch.nn.Linear(32, 784))
+    out = io.BytesIO()
+    torch.save(row.state_dict(), out)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("made", "reason", "closed"),
+    [
+        (quantised, "code book", ("play", "manifold", "map", "morph", "attributes", "inpaint")),
+        (alone, "decoder alone", ("morph", "attributes", "inpaint", "gaps")),
+    ],
+    ids=["code book", "decoder alone"],
+)
+def test_pages_that_a_model_has_nothing_for_say_why(desk, made, reason, closed):
+    toy(desk / "shipped", SPECS["grey"])
+    at = page("model")
+    drop(at, made())
+    at.button(key="model/take/best").click().run(timeout=120)
+    assert not at.exception
+    assert not at.error
+    assert bench(at).opened.card.family == "foreign"
+    for one in PAGES:
+        at.switch_page(f"tools/{one.name}.py").run(timeout=120)
+        assert not at.exception, one.name
+        said = " ".join(info.value for info in at.info)
+        assert (reason in said) == (one.name in closed or one.name == "gaps"), one.name

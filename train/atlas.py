@@ -10,23 +10,21 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, MixtureSameFamily
 
-from explorer import atlas, bundle, ops
+from explorer import atlas, bundle
 from explorer.atlas import Atlas, Mixture
 from explorer.cards import write_card
+from explorer.charting import flat, visual_axes
 from explorer.distributions import centre, rate
 from explorer.inference import picture
 from explorer.ops import Array
 from explorer.protocol import LatentModel
-from explorer.rng import seeded
 
 from .config import TrainConfig
 from .data import Dataset, Split, load
 from .directions import directions
 
-DIALS = 20  # visual axes kept
 MOST = 20_000  # latents that a mixture is fitted to
 KEPT = 3_000  # held-out pictures of which an atlas keeps what is known, at most
-PROBES = 100  # latents at which the decoder's response is measured
 KINDS = ((1, "full"), (10, "full"), (30, "diag"))  # of mixtures tried: how many parts, which
 
 
@@ -128,60 +126,6 @@ def _fitted(z: Array, count: int, kind: str, seed: int) -> Mixture:
         covariance = covariance[:, :, None] * np.eye(z.shape[1])
     root = spread[:, None] * np.linalg.cholesky(covariance)
     return Mixture(*(part.astype(np.float32) for part in (weights, mean + spread * loc, root)))
-
-
-@torch.no_grad()
-def visual_axes(model: LatentModel, z: Tensor, seed: int, step: float = 0.5) -> Tensor:
-    """``(K, D)``: directions by how much they change a picture, one spread of the data long.
-
-    The eigenvectors of E[J'J], J the decoder's Jacobian in blurred pixels over whitened latents,
-    by central differences of half a spread at PROBES latents.
-    """
-    mean = z.mean(0)
-    covariance = (z - mean).T @ (z - mean) / (len(z) - 1)
-    values, vectors = torch.linalg.eigh(covariance)
-    root = vectors * values.clamp(min=1e-6).sqrt()  # (D, D): whitened -> latent
-    with seeded(seed):
-        at = z[torch.randperm(len(z))[:PROBES]]
-    gram = torch.zeros(len(mean), len(mean), dtype=torch.float64)
-    for k, point in enumerate(at):
-        y = classes(model, k, len(root))
-        ahead = blurred(picture(model.decode(point + step * root.T, y)))
-        behind = blurred(picture(model.decode(point - step * root.T, y)))
-        slope = (ahead - behind) / (2 * step)
-        gram += (slope @ slope.T).double()
-    order = torch.linalg.eigh(gram).eigenvectors.flip(-1).float()  # most visible first
-    axes = (root @ order).T[:DIALS]
-    # a sign of its own: brighter to the right, so that a rebuilt atlas turns no dial around
-    change = torch.stack([_brightness(model, mean, axis) for axis in axes])
-    return axes * torch.where(change < 0, -1.0, 1.0)[:, None]
-
-
-def classes(model: LatentModel, k: int, n: int) -> Tensor | None:
-    """``(n,)``: the k-th class, beginning anew after the last; None where none is told."""
-    return torch.full((n,), k % len(model.data.classes)) if model.conditional else None
-
-
-def _brightness(model: LatentModel, z: Tensor, axis: Tensor) -> Tensor:
-    y = classes(model, 0, 2)
-    pair = picture(model.decode(torch.stack([z - axis, z + axis]), y)).flatten(1).mean(1)
-    return pair[1] - pair[0]
-
-
-def blurred(x: Tensor) -> Tensor:
-    """``(n, P)``: luminance at a quarter of the size, where the eye compares pictures."""
-    grey = x.mean(1, keepdim=True)
-    side = max(1, x.shape[-1] // 16)
-    return torch.nn.functional.avg_pool2d(grey, side).flatten(1)
-
-
-def flat(z: Array) -> Array:
-    """``(N, 2)``: the plane of the two principal axes, in spreads; two latents as they are."""
-    if z.shape[1] == 2:
-        return z.copy()
-    mean, axes = ops.principal_axes(z)
-    top = axes[:2]
-    return (z - mean) @ top.T / np.square(top).sum(1)
 
 
 def umap(z: Array, seed: int) -> Array:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
-from .. import bundle
-from ..cards import Card, sha256
+from torch import Tensor
+
+from .. import atlas, bundle, charting
+from ..cards import Card, sha256, write_card
 from ..spec import DataSpec
-from .calibrate import built
+from .calibrate import built, fitted
 from .graphs import graph
 from .reading import Found, facts, lacks, words
+
+FEW = 24  # pictures, from which on the map is of them
+ATLAS = "atlas"  # the note of what the atlas is made of
 
 
 def card(found: Found, name: str, source: str, digest: str = "") -> Card:
@@ -34,10 +40,25 @@ def card(found: Found, name: str, source: str, digest: str = "") -> Card:
     )  # fmt: skip
 
 
-def adopt(found: Found, folder: Path, source: Path | str, title: str = "") -> Card:
-    """Writes the bundle into ``folder``; returns its card. Raises BundleError."""
+def adopt(
+    found: Found, folder: Path, source: Path | str, title: str = "", own: Tensor | None = None
+) -> Card:
+    """Writes the bundle into ``folder``; returns its card. Raises BundleError.
+
+    ``own: (n, C, H, W)`` in [0, 1] are pictures of its kind, of which there will be a map.
+    """
     digest = sha256(source) if isinstance(source, Path) and source.is_file() else ""
     name = title or folder.name
     origin = source.name if isinstance(source, Path) else source
     model = built(found.plan, found.best.choices)
-    return bundle.save(folder, model.state_dict(), card(found, name, origin, digest))
+    said = card(found, name, origin, digest)
+    if found.plan.spatial:
+        return bundle.save(folder, model.state_dict(), said)
+    encodes = "encoder" not in lacks(found)
+    seen = None
+    if own is not None and encodes and len(own) >= FEW:
+        seen = fitted(own, *found.plan.shape)
+    what = "pictures that were given" if seen is not None else "draws of its prior"
+    said = bundle.save(folder, model.state_dict(), replace(said, notes=said.notes | {ATLAS: what}))
+    atlas.save(folder, charting.drawn(model, seen, encodes))
+    return write_card(folder, said)

@@ -282,7 +282,7 @@ class _Search:
                 {n: x for n, x in self.given.items() if x.shape[1] == c} if c == 3 else self.given
             )
             self.fitted[*plan.shape, few] = {
-                name: _fitted(x[:few], c, h, w) for name, x in these.items()
+                name: fitted(x[:few], c, h, w) for name, x in these.items()
             }
         return self.fitted[*plan.shape, few]
 
@@ -341,7 +341,8 @@ def _mean(model: Foreign, choices: Choices, h: Tensor) -> Tensor:
     return torch.cat([mean, model.choice(h).softmax(-1)], -1) if len(model.choice) else mean
 
 
-def _fitted(x: Tensor, c: int, h: int, w: int) -> Tensor:
+def fitted(x: Tensor, c: int, h: int, w: int) -> Tensor:
+    """``(n, c, h, w)``: pictures in grey or colour and resized, as a model wants them."""
     if x.shape[1] != c:
         x = x.mean(1, keepdim=True) if c == 1 else x.expand(-1, c, -1, -1)
     if x.shape[2:] != (h, w):

@@ -87,6 +87,7 @@ class Foreign(LatentModel):
                 f"{data.name}: the graph on its card cannot be built ({error}). Read the "
                 "checkpoint again."
             ) from None
+        self.conditional = self.classes > 0
         self.blocks = (Block("z", (latent,)),)
         self.origin: Tensor
         self.register_buffer("origin", torch.zeros(latent), persistent=False)

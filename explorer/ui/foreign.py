@@ -23,6 +23,7 @@ LARGEST = 400  # MB of an uploaded file
 DRAWN = 6  # pictures of each reading
 SIDE = 72
 HELD = "model/found"  # what was read last, with the mark of the file it was read from
+MAPPING = "Its dials and its map are being measured: some ten seconds."
 STEPS = (
     "The file is read as numbers, its layers are put in order, and what no number tells is "
     "measured: some ten seconds."
@@ -40,7 +41,8 @@ def from_file(folder: Callable[[], Path]) -> Path | None:
         "A few pictures of its kind (optional)", key="model/likes",
         accept_multiple_files=True, max_upload_size=20,
         help="What it makes of pictures like those it was trained on settles ranges and bends "
-        "that weights alone leave open. Twenty-four are enough; none is kept.",
+        "that weights alone leave open. Twenty-four are enough, and the map will be of them; none "
+        "is kept.",
     )  # fmt: skip
     mark = " ".join([mark, *(file.file_id for file in likes)])
     if st.session_state.get(HELD, ("",))[0] != mark:
@@ -54,7 +56,10 @@ def from_file(folder: Callable[[], Path]) -> Path | None:
         show.trouble(refusal)
         return None
     taken = _panel(found, name)
-    return None if taken is None else _adopted(taken, folder(), name)
+    if taken is None:
+        return None
+    with st.spinner(MAPPING):
+        return _adopted(taken, folder(), name, [file.getvalue() for file in likes])
 
 
 def _asked() -> tuple[str, Path | bytes, str] | None:
@@ -122,7 +127,8 @@ def _reading(
     show.strip(drawn, side=SIDE)
     if redrawn is not None:
         show.strip(redrawn, side=SIDE)
-        st.caption("Drawn by chance, and below them what it makes of its own pictures.")
+        first = "Drawn by chance" if not shown.plan.spatial else "Pictures of another model"
+        st.caption(f"{first}, and below them what it makes of these.")
     kind = "primary" if primary else "secondary"
     return shown if st.button(label, key=f"model/take/{key}", type=kind) else None
 
@@ -132,10 +138,17 @@ def _pictures(found: Found) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None
     import torch
 
     from explorer import images
+    from explorer.formats.calibrate import fitted
+    from explorer.formats.probes import shipped
     from explorer.rng import seeded
 
     model, classes = found.best.model(), found.plan.classes
     with torch.no_grad(), seeded(1):
+        known = shipped()
+        if found.plan.spatial and known:
+            like = known.get(found.best.like, next(iter(known.values())))
+            x = fitted(like[:DRAWN], *found.plan.shape)
+            return images.to_pixels(x), images.to_pixels(model.decode(model.encode(x).mean).mean)
         z = model.prior().sample(torch.Size([DRAWN]))
         y = torch.arange(DRAWN) % classes if classes else None
         x = model.decode(z, y).mean
@@ -144,11 +157,12 @@ def _pictures(found: Found) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None
         return images.to_pixels(x), images.to_pixels(model.decode(model.encode(x, y).mean, y).mean)
 
 
-def _adopted(found: Found, folder: Path, name: str) -> Path:
-    from explorer.formats import adopting
+def _adopted(found: Found, folder: Path, name: str, likes: list[bytes]) -> Path:
+    from explorer.formats import adopting, probes
 
     stem = Path(name).stem[:30] or "model"
     place = Path(tempfile.mkdtemp(prefix="read-", dir=folder))
-    adopting.adopt(found, place, name, stem)
+    own = probes.given(likes) if likes else None
+    adopting.adopt(found, place, name, stem, own)
     st.session_state.pop(HELD, None)
     return place

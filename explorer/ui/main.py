@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import streamlit as st
+from streamlit.navigation.page import StreamlitPage
 
 from explorer.cards import Card
 from explorer.errors import BundleError, ExplorerError
 from explorer.shelf import FIRST
 from explorer.ui import cache, show
-from explorer.ui.menu import PAGES
+from explorer.ui.menu import PAGES, Page
 from explorer.ui.state import Workbench, workbench
 
 FAVICON = Path(__file__).parent / "static" / "favicon.png"
@@ -56,9 +57,23 @@ def frame() -> None:
     chosen = st.navigation(menu, position="top")
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="head"):
         with st.container(width="stretch", key="heading"):
-            show.heading(next(page for page in PAGES if page.title == chosen.title))
+            show.heading(_page(chosen))
         choose_model(workbench())
-    chosen.run()
+    lacking = workbench().opened.card.lacks if workbench().key else {}
+    show.greyed([page.name for page in PAGES if any(lacking.get(need) for need in page.needs)])
+    reason = next((lacking[need] for need in _page(chosen).needs if need in lacking), None)
+    if reason is None:
+        chosen.run()
+        return
+    st.info(f"This page cannot show this model. {reason}", icon=":material/block:")
+    open_ones = [page for page in PAGES if not any(need in lacking for need in page.needs)]
+    with st.container(horizontal=True):
+        for page in open_ones[:1] + [p for p in PAGES if p.name == "model"]:
+            st.page_link(page.script, label=f"Open {page.title}", icon=page.icon)
+
+
+def _page(chosen: StreamlitPage) -> Page:
+    return next(page for page in PAGES if page.title == chosen.title)
 
 
 st.set_page_config(page_title="Latent Explorer", page_icon=str(FAVICON), layout="wide")

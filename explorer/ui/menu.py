@@ -18,6 +18,7 @@ class Page:
 
     Attributes:
         sentence: what one does there.
+        needs: what a model must have for it, of the names in `cards.Card.lacks`.
     """
 
     verb: str
@@ -25,36 +26,39 @@ class Page:
     name: str
     icon: str
     sentence: str
+    needs: tuple[str, ...] = ()
 
     @property
     def script(self) -> Path:
         return TOOLS / f"{self.name}.py"
 
 
+VECTOR, BOTH = ("vector",), ("encoder", "vector")
 PAGES = (
     Page(
         "Wander", "Play", "play", ":material/touch_app:",
-        "Drag the picture, or turn a dial: the picture follows your hand.",
+        "Drag the picture, or turn a dial: the picture follows your hand.", VECTOR,
     ),
     Page(
         "Wander", "Manifold", "manifold", ":material/grid_on:",
         "Pictures by two ways in which they differ. Drag over them and watch yours change.",
+        VECTOR,
     ),
     Page(
         "Wander", "Map", "map", ":material/scatter_plot:",
-        "Where every picture lies. Point to see one, click to take it, lasso a group.",
+        "Where every picture lies. Point to see one, click to take it, lasso a group.", VECTOR,
     ),
     Page(
         "Blend", "Morph", "morph", ":material/animation:",
-        "Bring two pictures, or up to four, and watch one become the other.",
+        "Bring two pictures, or up to four, and watch one become the other.", BOTH,
     ),
     Page(
         "Fix", "Attributes", "attributes", ":material/tune:",
-        "Turn a dial: the picture changes in that, and as little else as may be.",
+        "Turn a dial: the picture changes in that, and as little else as may be.", BOTH,
     ),
     Page(
         "Fix", "Inpaint", "inpaint", ":material/brush:",
-        "Paint over a part of the picture, and the model fills it in.",
+        "Paint over a part of the picture, and the model fills it in.", BOTH,
     ),
     Page(
         "Teach", "Train", "train", ":material/model_training:",
@@ -78,7 +82,7 @@ PAGES = (
     ),
     Page(
         "Model", "Gaps", "gaps", ":material/unfold_more:",
-        "How far below log p(x) the model's bound lies for one picture, and why.",
+        "How far below log p(x) the model's bound lies for one picture, and why.", BOTH,
     ),
     Page(
         "Model", "Scoreboard", "scoreboard", ":material/leaderboard:",

@@ -47,6 +47,13 @@ def style() -> None:
     st.html(CSS)
 
 
+def greyed(names: Sequence[str]) -> None:
+    """Entries of the menu that the model in hand has nothing for; they still say why."""
+    links = ", ".join(f'a[href$="/{name}"]' for name in names if name != "play")
+    if links:
+        st.html(f"<style>{links} {{ opacity: 0.4; }}</style>")
+
+
 def trouble(error: ExplorerError) -> None:
     """A mistake or mishap, in words, where the picture would be."""
     st.error(str(error), icon=":material/error:")

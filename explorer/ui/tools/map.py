@@ -57,8 +57,10 @@ def show_page() -> None:
             revision=bench.revision,
             on_rest=bench.rest,
         )
+    drawn = opened.card.notes.get("atlas")  # of a checkpoint that came without its data
+    what = drawn or "pictures that the model never trained on"
     st.caption(
-        f"{WORDS[name]} Here are {len(known.latents):,} pictures that the model never trained on. "
+        f"{WORDS[name]} Here are {len(known.latents):,} {what}. "
         "None of them is stored: what you see is the model's own drawing of each."
     )
     groups(bench, opened, known, found)

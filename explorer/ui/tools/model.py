@@ -10,7 +10,7 @@ from explorer import diagnostics
 from explorer.cards import Metric
 from explorer.device import available
 from explorer.shelf import SHELF, Opened
-from explorer.ui import cache, opening, show, wander
+from explorer.ui import cache, opening, redraw, show, wander
 from explorer.ui.state import Workbench, remembered, workbench
 
 SAMPLES = 16
@@ -38,9 +38,14 @@ def card(bench: Workbench, opened: Opened) -> None:
     st.caption(show.plain(said.notes.get("shows", "A model that draws pictures.")))
     left, right = st.columns([3, 2], gap="large")
     with left:
-        drawn = cache.pixels(opened, wander.world(opened, 1, SAMPLES))
-        show.contact(drawn, f"{SAMPLES} pictures that the model made up", 480)
-        st.caption(f"{SAMPLES} pictures that it made up: the first that chance gave, none chosen.")
+        if "vector" in said.lacks:
+            redraw.section(opened)
+        else:
+            drawn = cache.pixels(opened, wander.world(opened, 1, SAMPLES))
+            show.contact(drawn, f"{SAMPLES} pictures that the model made up", 480)
+            st.caption(
+                f"{SAMPLES} pictures that it made up: the first that chance gave, none chosen."
+            )
     with right:
         weights = sum(p.numel() for p in opened.model.parameters())
         size = opened.latent_size
