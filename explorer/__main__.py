@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import runpy
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from .errors import ExplorerError
+
+if TYPE_CHECKING:
+    from .formats.known import Format
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -30,6 +35,9 @@ def main(argv: list[str] | None = None) -> int:
             command.add_argument("--json", action="store_true", help="print plain values")
         else:
             command.add_argument("folder", type=Path, help="such as pretrained/NAME")
+        command.add_argument(
+            "--adapter", type=Path, help="a Python file of your own that builds it; it is executed"
+        )
         command.add_argument(
             "--pictures", type=Path, help="a folder of pictures of its kind, to measure it with"
         )
@@ -58,11 +66,25 @@ def brought(folder: Path | None) -> Tensor | None:
     return given([path.read_bytes() for path in files[:MOST]])
 
 
+def adapter(path: Path | None) -> Format | None:
+    """FORMAT of a Python file that the owner of this machine names; None without a file."""
+    if path is None:
+        return None
+    if not path.is_file():
+        raise ExplorerError(f"There is no adapter {path}.")
+    found = runpy.run_path(str(path)).get("FORMAT")
+    if not hasattr(found, "build"):
+        raise ExplorerError(
+            f"{path.name} names no FORMAT. explorer/formats/README.md has an example."
+        )
+    return found
+
+
 def inspect(args: argparse.Namespace) -> int:
     """Tells what the file is."""
     from .formats import reading
 
-    found = reading.inspect(args.path, brought(args.pictures))
+    found = reading.inspect(args.path, brought(args.pictures), adapter(args.adapter))
     if args.json:
         print(json.dumps(reading.facts(found), indent=1))
     else:
@@ -81,7 +103,7 @@ def adopt(args: argparse.Namespace) -> int:
     if args.folder.exists() and any(args.folder.iterdir()):
         raise ExplorerError(f"{args.folder} is there already. Choose another name.")
     own = brought(args.pictures)
-    found = reading.inspect(args.path, own)
+    found = reading.inspect(args.path, own, adapter(args.adapter))
     adopting.adopt(found, args.folder, args.path, own=own)
     print(f"{args.folder}: {reading.words(found)['Recognised as']}.")
     return 0

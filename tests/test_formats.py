@@ -296,3 +296,31 @@ def test_nan_weights_are_told():
     tensors = {"fc1.weight": torch.full((4, 784), float("nan"))}
     with pytest.raises(FormatError, match="NaN"):
         reading.recognise(Contents(tensors, "zip"))
+
+
+README = Path(__file__).parents[1] / "explorer" / "formats" / "README.md"
+
+
+def test_the_adapter_of_the_readme_adopts_what_no_reader_follows(tmp_path, capsys):
+    torch.manual_seed(0)
+    net = nn.ModuleDict(
+        {"look": nn.Linear(64, 9), "where": nn.Linear(9, 3), "how_sure": nn.Linear(9, 3),
+         "left": nn.Linear(3, 64), "right": nn.Linear(3, 64)}
+    )  # fmt: skip
+    torch.save(net.state_dict(), tmp_path / "vae.pth")
+    code = re.search(r"```python\n(.*?)```", README.read_text(), re.S)
+    assert code is not None
+    (tmp_path / "mine.py").write_text(code[1])
+    told = ["--adapter", str(tmp_path / "mine.py")]
+    assert main(["inspect", str(tmp_path / "vae.pth"), "--json", *told]) == 0
+    assert json.loads(capsys.readouterr().out)["format"] == "mine"
+    assert main(["adopt", str(tmp_path / "vae.pth"), str(tmp_path / "bundle"), *told]) == 0
+    model, _ = bundle.load(tmp_path / "bundle")
+    z, x = torch.randn(4, 3), torch.rand(4, 1, 8, 8)
+    drawn = (net["left"](z) + net["right"](z)).sigmoid().view(4, 1, 8, 8)
+    assert torch.allclose(model.decode(z).mean, drawn, atol=1e-6)
+    mean = net["where"](net["look"](x.flatten(1)).tanh())
+    assert torch.allclose(model.encode(x).mean, mean, atol=1e-6)
+    (tmp_path / "mine.py").write_text("x = 1")
+    assert main(["inspect", str(tmp_path / "vae.pth"), *told]) == 1
+    assert "FORMAT" in capsys.readouterr().err

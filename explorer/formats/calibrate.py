@@ -236,10 +236,9 @@ class _Search:
 
     def _exact(self, plan: Exact, choices: Choices, model: Foreign) -> list[Candidate]:
         """What pictures look like to it is known: only how well it redraws some is measured."""
-        layout = "chunked" if plan.doubled else "mean only"
-        choices = replace(choices, layout=layout)
-        model.layout = layout
-        seen, like = self._seen(plan, model, choices)
+        choices = replace(choices, layout=plan.layout)
+        model.layout = plan.layout
+        seen, like = self._seen(plan, model, choices) if model.encodes else (0.0, "")
         return [Candidate(plan, choices, min(seen, 1.2) + 0.02 * plan.cost, 0.0, seen, like)]
 
     def _measured(
@@ -318,7 +317,7 @@ def _surprise(plan: Read, choices: Choices) -> float:
 def _likely(plan: Read, choices: Choices) -> Choices:
     """The same with a layout that the plan's heads can have."""
     if isinstance(plan, Exact):
-        return replace(choices, layout="chunked" if plan.doubled else "mean only")
+        return replace(choices, layout=plan.layout)
     if plan.reading.doubled:
         kept = choices.layout if choices.layout != "separate" else "chunked"
         return replace(choices, layout=kept)

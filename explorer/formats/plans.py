@@ -137,19 +137,31 @@ class Exact:
 
     Attributes:
         rows: the graph's rows by part.
-        map: ``(C, H, W)`` of its latent.
+        latent: D; ``map``: ``(C, H, W)`` of a latent that is a map.
+        doubled: whether its head gives both halves.
     """
 
     family: str
     rows: tuple[tuple[str, Row], ...]
     shape: tuple[int, int, int]
-    map: tuple[int, int, int]
-    doubled: bool
     latent: int
+    map: tuple[int, int, int] | None = None
+    doubled: bool = False
     codes: Tensor | None = None
     classes: int = 0
     cost: float = 0.0
-    spatial: bool = True
+
+    @property
+    def spatial(self) -> bool:
+        """Whether its latent is a map."""
+        return self.map is not None
+
+    @property
+    def layout(self) -> str:
+        """How its heads lie, of `models.foreign.LAYOUTS`."""
+        if any(part == "second" for part, _ in self.rows):
+            return "separate"
+        return "chunked" if self.doubled else "mean only"
 
 
 def plans(

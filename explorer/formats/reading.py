@@ -15,6 +15,7 @@ from .blocks import Block, collapsed
 from .calibrate import Candidate, Probes, calibrated
 from .chains import Reading, decoders, quantised, readings
 from .files import RESAVE, Contents, read
+from .known.format import Format
 from .known.limits import Limit, limited
 from .known.vq import books
 from .layers import finite, layers, stripped, told, with_norms
@@ -36,8 +37,10 @@ VQ_REASON = (
 )
 ALONE = "It is a decoder alone: it draws, and cannot look at a picture."
 ADVICE = (
-    "Readable are linear and convolutional encoders and decoders in a row. For another "
-    "architecture, copy its weights into a model of this program at the terminal."
+    "Readable are linear and convolutional encoders and decoders in a row, with or without "
+    "residual blocks. For another architecture, write an adapter and name it at the terminal: "
+    "python -m explorer adopt PATH FOLDER --adapter FILE.py (explorer/formats/README.md has an "
+    "example)."
 )
 
 
@@ -67,14 +70,19 @@ class Found:
         return self.plan.family
 
 
-def inspect(path: Path, own: Tensor | None = None) -> Found:
-    """What a file, folder or zip is; ``own: (n, C, H, W)`` in [0, 1] are pictures of its kind."""
-    return recognise(read(path), own)
+def inspect(path: Path, own: Tensor | None = None, format: Format | None = None) -> Found:
+    """What a file, folder or zip is.
+
+    ``own: (n, C, H, W)`` in [0, 1] are pictures of its kind, ``format`` what it is known to be.
+    """
+    return recognise(read(path), own, format)
 
 
-def recognise(contents: Contents, own: Tensor | None = None) -> Found:
+def recognise(
+    contents: Contents, own: Tensor | None = None, format: Format | None = None
+) -> Found:
     """What the contents of a file are. Raises FormatError with the reason and the way out."""
-    fitting, start, format, stray = structured(contents)
+    fitting, start, name, stray = structured(contents, format)
     given: Probes = shipped() if own is None else {"your pictures": own}
     ranked = calibrated(fitting[:MOST_PLANS], given, start)
     if not ranked:
@@ -84,10 +92,12 @@ def recognise(contents: Contents, own: Tensor | None = None) -> Found:
     margin = 1.0 if second is None else 1 - best.score / max(second.score, 1e-9)
     left = () if isinstance(best.plan, Exact) else best.plan.reading.left
     ignored = (*contents.aside, *stray, *(layer.name for layer in left))
-    return Found(contents, format, best, second, margin, ignored)
+    return Found(contents, name, best, second, margin, ignored)
 
 
-def structured(contents: Contents) -> tuple[list[Plan | Exact], Choices, str, list[str]]:
+def structured(
+    contents: Contents, format: Format | None = None
+) -> tuple[list[Plan | Exact], Choices, str, list[str]]:
     """Plans whose sizes fit, the likeliest first; where to start; the format; stray tensors.
 
     Raises FormatError where the tensors are of no model that can be opened.
@@ -98,7 +108,7 @@ def structured(contents: Contents) -> tuple[list[Plan | Exact], Choices, str, li
         raise FormatError(
             f"{bad} holds NaN or infinity: this training diverged. Take an earlier checkpoint."
         )
-    format = known.recognised(tensors)
+    format = format or known.recognised(tensors)
     if format is not None and format.build is not None:
         built = format.build(tensors, contents.facts)
         return list(built), format.start, format.name, []
@@ -256,14 +266,17 @@ def facts(found: Found) -> dict[str, Any]:
 def _heads(plan: Plan | Exact, choices: Choices) -> tuple[str, str]:
     """The names of the layers that give the mean and the spread."""
     if isinstance(plan, Exact):
-        return "quant_conv" if plan.doubled else "the encoder's last layer", ""
+        return "the encoder's last layer", ""
     names = [h.name if h is not None else "" for h in (plan.reading.mean, plan.reading.second)]
     return (names[1], names[0]) if choices.swapped else (names[0], names[1])
 
 
 def _map(plan: Plan | Exact) -> tuple[int, int, int]:
     """``(C, H, W)`` of a latent that is a map."""
-    return plan.map if isinstance(plan, Exact) else (plan.reading.latent, *plan.seam)
+    if isinstance(plan, Exact):
+        assert plan.map is not None
+        return plan.map
+    return plan.reading.latent, *plan.seam
 
 
 def lacks(found: Found) -> dict[str, str]:

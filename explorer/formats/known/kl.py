@@ -172,7 +172,7 @@ def build(tensors: Tensors, facts: Facts) -> list[Exact]:
         )
     family = "AutoencoderKL" if codes is None else "VQModel"
     shape = first["ins"], side, side
-    return [Exact(family, rows, shape, seam, codes is None, math.prod(seam), codes)]
+    return [Exact(family, rows, shape, math.prod(seam), seam, codes is None, codes)]
 
 
 def _side(facts: Facts, factor: int, weights: int) -> int:

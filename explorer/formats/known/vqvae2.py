@@ -115,7 +115,7 @@ def _built(tensors: Tensors, facts: Facts, bent: bool) -> Exact:
     rows = ("encoder", encoder), ("mean", Row()), ("decoder", decoder)
     shape = _layer(tensors, "enc_b.blocks.0").ins(), side, side
     count = places + math.prod(lower)
-    return Exact("VQ-VAE", rows, shape, lower, False, count, top, cost=0.0 if bent else 0.1)
+    return Exact("VQ-VAE", rows, shape, count, lower, codes=top, cost=0.1 if bent else 0.0)
 
 
 SAID = Choices(output="linear", into=SIGNED, out_of=SIGNED)
