@@ -255,6 +255,8 @@ def test_the_gaps_of_a_picture_are_shown_in_their_order(desk, monkeypatch, kind,
     assert len(told) == 3
     assert told[0] <= told[1] <= told[2]
     assert any("nats" in c.value and "K = " in c.value for c in at.caption)
+    in_a_plane = any("leans" in c.value and "nats apart" in c.value for c in at.caption)
+    assert in_a_plane == SPECS[kind].pixelated
 
 
 def test_three_models_place_the_same_digits(desk):

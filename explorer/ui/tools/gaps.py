@@ -12,7 +12,7 @@ from explorer.inference import bound, log_likelihood, refinements
 from explorer.likelihoods import LIKELIHOODS
 from explorer.rng import seeded
 from explorer.shelf import Opened
-from explorer.ui import bring, cache, show
+from explorer.ui import bring, cache, posterior, show
 from explorer.ui.state import workbench
 
 STEPS, STRETCH = 200, 20  # of refinement, and of it between two looks
@@ -40,14 +40,16 @@ def show_page() -> None:
         x = torch.from_numpy(bring.one("gaps", opened).x).to(opened.device)
     if LIKELIHOODS[opened.card.config.get("likelihood", "bernoulli")].binary:
         x = (x > 0.5).float()  # ink or none: of grey its nats would say nothing
-    with stage:
-        measure(opened, x)
-
-
-def measure(opened: Opened, x: Tensor) -> None:
-    """The three numbers as they come, then the two gaps to scale."""
     told = cache.told(opened)
     y = None if told is None else torch.tensor([told], device=opened.device)
+    with stage:
+        measure(opened, x, y)
+        if opened.data.pixelated:
+            posterior.plane(opened, x, y)
+
+
+def measure(opened: Opened, x: Tensor, y: Tensor | None) -> None:
+    """The three numbers as they come, then the two gaps to scale."""
     k = K if opened.data.pixelated else K // 25
     places = [column.empty() for column in st.columns(3)]
     bar = st.progress(0.0, FITTING)
