@@ -43,9 +43,11 @@ def show_page() -> None:
     told = cache.told(opened)
     y = None if told is None else torch.tensor([told], device=opened.device)
     with stage:
-        measure(opened, x, y)
+        above = st.container()  # takes its time
         if opened.data.pixelated:
             posterior.plane(opened, x, y)
+        with above:
+            measure(opened, x, y)
 
 
 def measure(opened: Opened, x: Tensor, y: Tensor | None) -> None:
