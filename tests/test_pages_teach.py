@@ -311,22 +311,3 @@ def test_the_list_says_what_the_badge_says_however_late_a_run_ends(done, monkeyp
         at = page("runs")
     assert "Stopped" in said(at)
     assert "stopped at 50%" in at.radio(key="run").captions[0]
-
-
-def test_a_kl_that_was_recorded_in_parts_is_shown_in_parts(done, desk, learned):
-    parts = Run(Path(shutil.copytree(learned, desk / "runs" / "20260101-000000-parts")))
-    parts.instruct(parts.config() | {"title": "Apart"})
-    with open(parts.folder / "metrics.jsonl", "a", encoding="utf-8") as file:
-        file.write('{"step": 61, "mutual_information": 2, "total_correlation": 1}\n')
-    at = page("runs", link=parts.name)
-    views = at.segmented_control(key="runs/curve")
-    assert views.options[-1] == "Information, taken apart"
-    views.set_value("Information, taken apart").run()
-    assert not at.exception
-    assert "mutual information" in said(at)
-    runs = at.radio(key="run")
-    runs.set_value(next(title for title in runs.options if "Apart" not in title)).run()
-    assert not at.exception
-    views = at.segmented_control(key="runs/curve")
-    assert "Information, taken apart" not in views.options
-    assert views.value == "Score"

@@ -35,17 +35,6 @@ VIEWS = {
         "Neither good nor bad. How much the code tells of each picture: KL(q(z | x) ‖ p(z)).",
     ),
 }
-APART = {  # of runs that record them: the objective tc does
-    "Information, taken apart": (
-        (
-            Series("mutual_information", "what the code tells of the picture"),
-            Series("total_correlation", "what coordinates have in common"),
-            Series("coordinates_kl", "how far each is from the prior"),
-        ),
-        "Its three parts add up to it: mutual information, total correlation, the KL of single "
-        "coordinates; estimated within each batch (Chen et al. 2018).",
-    ),
-}
 SCHEDULE = (Series("beta", "price of information (beta)"), Series("lr", "learning rate"))
 SHEETS = {"samples": "Pictures", "manifold": "The map of two directions"}
 ROWS = (
@@ -75,14 +64,12 @@ def sheets(run: Run) -> None:
 
 
 def chart(runs: Mapping[str, str], status: Mapping[str, Any], alone: bool = True) -> None:
-    """One of the views of the runs, name -> title, as it is written; of one run all that belongs
+    """One of VIEWS of the runs, name -> title, as it is written; of one run all that belongs
     to it."""
-    recorded = (curves(Run.find(name)).count("total_correlation") for name in runs)
-    views = VIEWS | APART if all(recorded) else VIEWS
     shown = st.segmented_control(
-        "Curve", list(views), default="Score", required=True, key="runs/curve", **remembered()
+        "Curve", list(VIEWS), default="Score", required=True, key="runs/curve", **remembered()
     )
-    series, meaning = views[shown]
+    series, meaning = VIEWS[shown]
     st.caption(f"{meaning} In nats per picture. Draw over a part of it to see that closely.")
     curve(
         f"runs/curve/{'/'.join(runs)}/{shown}",
