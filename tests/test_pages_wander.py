@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 from test_app import SPECS, toy
 
 from explorer import atlas, bundle, cards, diagnostics, images, shelf
+from explorer.energies import ENERGIES, STEPS, shipped
 from explorer.runs import Run
 from explorer.ui import cache, components, opening, wander
 from explorer.ui.components import Rested
@@ -260,6 +261,19 @@ def test_the_gaps_of_a_picture_are_shown_in_their_order(desk, monkeypatch, kind,
 
 
 def test_three_models_place_the_same_digits(desk):
+def test_four_shapes_are_bent_step_by_step(desk):
+    at = page("flows")
+    found = shipped()
+    for name in ENERGIES:
+        at.segmented_control(key="flows/shape").set_value(name).run()
+        for steps in STEPS[1:]:
+            at.segmented_control(key="flows/steps").set_value(steps).run()
+            assert not at.exception
+            assert at.metric[0].value.startswith(f"{found.kl[name, steps][0]:.2f}")
+    assert any(found.protocol in c.value for c in at.caption)
+
+
+def test_two_models_place_the_same_digits(desk):
     at = page("clouds")
     assert any("cloud-ae is not there" in i.value for i in at.info)
     for name, share in (("cloud-ae", 0.5), ("cloud-kl", 0.0), ("cloud-vae", 0.02)):

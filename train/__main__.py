@@ -103,6 +103,8 @@ def parser() -> argparse.ArgumentParser:
 
     verb(eyes, "fit what finds the eyes of faces in photographs")
 
+    verb(energies, "bend flows into four shapes of the plane")
+
     made = verb(sheet, "draw pictures that nobody selected")
     made.add_argument("bundle", metavar="BUNDLE", type=Path, help="its folder")
     made.add_argument("picture", metavar="JPEG", type=Path, help="the file to write")
@@ -341,6 +343,15 @@ def eyes(_: argparse.Namespace) -> int:
     """Fits what finds eyes in photographs to the aligned faces, half a minute on one core, and
     writes explorer/faces.safetensors."""
     from .eyes import fit
+
+    fit()
+    return 0
+
+
+def energies(_: argparse.Namespace) -> int:
+    """Bends planar flows of 2, 8 and 32 steps into four shapes of the plane, some minutes on one
+    core, and writes explorer/energies.json."""
+    from .energies import fit
 
     fit()
     return 0

@@ -85,6 +85,10 @@ PAGES = (
         "How far below log p(x) the model's bound lies for one picture, and why.", BOTH,
     ),
     Page(
+        "Model", "Flows", "flows", ":material/waves:",
+        "A round cloud, bent step by step into shapes that no Gaussian has.",
+    ),
+    Page(
         "Model", "Scoreboard", "scoreboard", ":material/leaderboard:",
         "Every shipped model by one measure, with what its paper reports beside it.",
     ),

@@ -237,6 +237,15 @@ def tinted(pixels: NDArray[np.uint8], values: NDArray[np.float32]) -> NDArray[np
     return (grey + glow * (TINT - grey)).round().astype(np.uint8)
 
 
+NIGHT, GLOW, PALE = (22, 24, 38), images.OUTLINE, (255, 240, 220)
+
+
+def heat(values: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """``(H, W, 3)``: ``values: (H, W)`` in [0, 1] as light in the dark."""
+    ramp = [np.interp(values, (0, 0.6, 1), ends) for ends in zip(NIGHT, GLOW, PALE, strict=True)]
+    return np.stack(ramp, -1).round().astype(np.uint8)
+
+
 def mosaic(pixels: NDArray[np.uint8], alt: str, columns: int = 8) -> None:
     """Pictures ``(n, H, W, C)`` as one sheet, as wide as its place."""
     large = images.enlarge(pixels, 80, pixelated=pixels.shape[1] <= 32)
