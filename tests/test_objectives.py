@@ -302,6 +302,36 @@ def test_the_total_correlation_is_known_for_a_gaussian_that_leans():
     assert correlation.item() - math.log(n) == pytest.approx(known, abs=0.1)
 
 
+@pytest.mark.parametrize("pictures", [16, 50])
+def test_strata_weigh_ones_own_posterior_as_one_picture_of_all(model, x, pictures):
+    """Written out: own 1/N, the rest of the weight shared by the others; and they add up."""
+    q, p = model.encode(x), model.prior()
+    z, log_q = draw(q)
+    each = q.base_dist.log_prob(z[:, None]).exp()
+    b = len(z)
+    assert b == 16
+    weight = z.new_full((b, b), (1 - 1 / pictures) / (b - 1)).fill_diagonal_(1 / pictures)
+    together = (weight * each.prod(-1)).sum(1).log()
+    apart = (weight[..., None] * each).sum(1).log().sum(-1)
+    known = (log_q - together, together - apart, apart - p.log_prob(z))
+    found = tc.shares(q, p, z, pictures, stratified=True)
+    for part, values in zip(found, known, strict=True):
+        torch.testing.assert_close(part, values.mean())
+    torch.testing.assert_close(sum(found), (log_q - p.log_prob(z)).mean())
+
+
+def test_strata_know_how_much_is_shared_without_the_training_estimates_offset():
+    """As above, from 256 of 2,000 pictures: -log(1 - r²) / 2 nats, and no log n to take away."""
+    torch.manual_seed(0)
+    n, r, blur = 2000, 0.9, 0.3
+    codes = MultivariateNormal(torch.zeros(2), torch.tensor([[1.0, r], [r, 1.0]])).sample((256,))
+    q = diag_normal(codes, torch.full_like(codes, blur))
+    p = diag_normal(torch.zeros(2), torch.ones(2))
+    found = [tc.shares(q, p, draw(q)[0], n, stratified=True)[1].item() for _ in range(20)]
+    known = -0.5 * math.log(1 - (r / (1 + blur**2)) ** 2)
+    assert sum(found) / 20 == pytest.approx(known, abs=0.12)
+
+
 # -- an encoder that is not to lag
 
 

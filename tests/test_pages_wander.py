@@ -260,7 +260,6 @@ def test_the_gaps_of_a_picture_are_shown_in_their_order(desk, monkeypatch, kind,
     assert in_a_plane == SPECS[kind].pixelated
 
 
-def test_three_models_place_the_same_digits(desk):
 def test_four_shapes_are_bent_step_by_step(desk):
     at = page("flows")
     found = shipped()
@@ -273,7 +272,7 @@ def test_four_shapes_are_bent_step_by_step(desk):
     assert any(found.protocol in c.value for c in at.caption)
 
 
-def test_two_models_place_the_same_digits(desk):
+def test_three_models_place_the_same_digits(desk):
     at = page("clouds")
     assert any("cloud-ae is not there" in i.value for i in at.info)
     for name, share in (("cloud-ae", 0.5), ("cloud-kl", 0.0), ("cloud-vae", 0.02)):

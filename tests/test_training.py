@@ -267,6 +267,16 @@ def test_a_posterior_that_does_not_factorise_has_a_bound_and_no_shares(linear):
     assert "held/coordinates" not in seen
 
 
+def test_the_information_is_told_in_its_three_parts():
+    held = DATASETS["digits-8x8"]().held
+    torch.manual_seed(0)
+    card = cards.Card("toy", "vae", dict(latent=4, hidden=16), DATASETS["digits-8x8"]().spec)
+    seen = evaluate.quick(bundle.build(card), held, config())
+    parts = sum(seen[name] for name in evaluate.PARTS)
+    # the rate is exact, over more pictures; the parts are of one draw each
+    assert parts == pytest.approx(seen["held/rate"], abs=0.3)
+
+
 def test_the_held_out_view_is_the_same_every_time():
     held = DATASETS["digits-8x8"]().held
     first, _ = evaluate.seen(held, config(), slice(0, 50), torch.device("cpu"))

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.distributions import Independent
 
 from explorer import atlas, bundle, cards, diagnostics, quadrants
 from explorer.attributes import described
 from explorer.cards import Card, Metric
-from explorer.distributions import centre, draw, rate, rate_per_coordinate
+from explorer.distributions import centre, diag_normal, draw, rate, rate_per_coordinate
 from explorer.errors import BundleError
 from explorer.inference import log_likelihood, log_weights, picture
 from explorer.protocol import LatentModel
@@ -28,10 +29,13 @@ from .data import Dataset, Split, load
 from .directions import sides
 from .flips import flips, side_effects
 from .judges import SIZE
+from .objectives.tc import shares
 from .particulars import particulars, slow
 from .quadrants import measured
 
 LOOK = 512  # held-out pictures in a quick look
+PARTED = 256  # of them, whose KL is taken apart: all pairs are compared
+PARTS = ("held/mutual_information", "held/total_correlation", "held/coordinates_kl")
 ELBO_SAMPLES, FEWER = 32, 4  # the second of a model that is slow to ask
 ELSEWHERE = ("gain/", "label_error/", "seeds/")  # measured by compare, labels and ship
 GIVEN = "given the class"  # log p(x | y), which is no log p(x)
@@ -52,6 +56,10 @@ def quick(model: LatentModel, held: Split, config: TrainConfig) -> dict[str, flo
         "held/rate": kl.item(),
         "held/elbo": -(distortion + kl).item(),
     }
+    if isinstance(q, Independent) and isinstance(p, Independent) and len(x) > 1:
+        few = diag_normal(q.mean[:PARTED], q.stddev[:PARTED])
+        parts = shares(few, p, z[:PARTED], len(held.x), stratified=True)
+        record |= {name: part.item() for name, part in zip(PARTS, parts, strict=True)}
     with contextlib.suppress(NotImplementedError):  # its coordinates have no share of the KL
         each = rate_per_coordinate(q, p, z).mean(0)
         record["held/coordinates"] = [round(v, 3) for v in each.tolist()]

@@ -2,7 +2,8 @@
 
 KL(q(z|x) ‖ p(z)) is the index-code mutual information, the total correlation of the aggregate
 posterior, and its coordinates' own KL. The aggregate posterior is estimated from the batch by
-minibatch weighted sampling, which is biased: low for mutual information in small batches.
+minibatch weighted sampling, which is biased: low for mutual information in small batches. What is
+looked at on held-out pictures is weighed by strata (`train/evaluate.py`).
 """
 
 from __future__ import annotations
@@ -65,13 +66,16 @@ class BetaTC:
 
 
 def shares(
-    q: Distribution, p: Distribution, z: Tensor, pictures: int
+    q: Distribution, p: Distribution, z: Tensor, pictures: int, stratified: bool = False
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Mutual information, total correlation, coordinates' KL: ``()`` each, in nats.
 
     Arguments:
         q: posterior of a batch of B, which factorises; ``z: (B, D)`` a draw of it.
         pictures: N, how many there are in all.
+        stratified: weighs a picture's own posterior 1/N and shares the rest among the others
+            (their appendix C.2), for numbers that are looked at; else all weigh 1/NB, which is
+            trained with.
     """
     if not (isinstance(q, Independent) and isinstance(p, Independent)):
         raise RunError(
@@ -80,8 +84,12 @@ def shares(
         )
     each = q.base_dist.log_prob(z[:, None])  # (B, B, D): of z_i under the posterior of x_j
     given = each.diagonal().sum(0)  # (B,): log q(z_i | x_i)
-    many = math.log(len(z) * pictures)
-    together = each.sum(-1).logsumexp(1) - many  # log q(z_i)
-    apart = (each.logsumexp(1) - many).sum(-1)  # log of the product of q(z_id)
+    b = len(z)
+    weights = each.new_full((b, b), -math.log(b * pictures))
+    if stratified:
+        weights.fill_(math.log((pictures - 1) / (pictures * (b - 1))))
+        weights.fill_diagonal_(-math.log(pictures))
+    together = (each.sum(-1) + weights).logsumexp(1)  # log q(z_i)
+    apart = (each + weights[..., None]).logsumexp(1).sum(-1)  # log of the product of q(z_id)
     prior = p.log_prob(z)
     return (given - together).mean(), (together - apart).mean(), (apart - prior).mean()
