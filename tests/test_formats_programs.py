@@ -321,6 +321,19 @@ WRITTEN = {
         (1, 28, 28),
         1,
     ),
+    "maps that are shuffled": lambda: (
+        model(
+            encoder=Sequential(*down(3, 32, 64, kernel=3)),
+            **heads(64 * 64, 24),
+            fc=Linear(24, 64 * 64),
+            decoder=Sequential(
+                Conv2d(64, 128, 3, 1, 1), nn.PixelShuffle(2), ReLU(),
+                Conv2d(32, 12, 3, 1, 1), nn.PixelShuffle(2),
+            ),
+        ),
+        (3, 32, 32),
+        24,
+    ),
     "a decoder alone": lambda: (
         model(decoder=Sequential(*dense(16, 256), Linear(256, 784))),
         (1, 28, 28),

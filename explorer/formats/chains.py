@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .blocks import Block
 from .layers import Layer, side
-from .sizes import sides
+from .sizes import SHUFFLED, Turn, sides
 
 MOST_VISITS = 1500  # steps of one walk
 SIDES = (8, 16, 20, 24, 28, 32, 36, 40, 48, 50, 56, 60, 64, 72, 80, 84, 96, 100, 112, 120, 128)
@@ -28,10 +28,11 @@ MOST_CLASSES = 200
 
 @dataclass(frozen=True)
 class Chain:
-    """Layers in a row, and for each convolution whether it is transposed (None: unknown)."""
+    """Layers in a row, and for each convolution whether it is transposed (None: unknown) or
+    its channels are shuffled into larger maps."""
 
     layers: tuple[Layer, ...]
-    turned: tuple[bool | None, ...]
+    turned: tuple[Turn, ...]
     surplus: tuple[int, ...]  # of each layer: widths beyond what the one before gives
 
 
@@ -242,7 +243,7 @@ State = tuple[str, int]  # ("flat", width) or ("maps", channels)
 
 def _downstream(pool: Sequence[Layer], first: Layer, latent: int, surplus: int) -> Iterator[Chain]:
     """The fullest chains of ``pool`` from the latent to a picture that begin with ``first``."""
-    starts: list[tuple[State, bool | None]] = []
+    starts: list[tuple[State, Turn]] = []
     if first.kind == "linear" and first.ins() == latent + surplus:
         starts.append((("flat", first.outs()), False))
     if first.kind == "conv" and not isinstance(first, Block):
@@ -264,7 +265,7 @@ def _picture(chain: Chain) -> tuple[int, int, int] | None:
     last, turned = chain.layers[-1], chain.turned[-1]
     if last.kind == "linear":
         return pixels(last.outs())
-    channels = last.outs(bool(turned))
+    channels = last.outs() // 4 if turned == SHUFFLED else last.outs(bool(turned))
     return (channels, 0, 0) if channels in (1, 3) else None
 
 
@@ -313,6 +314,7 @@ def _walk(
     best: dict[int, Chain] = {}
     visits = 0
     stack = [(begun, state)]
+    wide = {1, 3} | {w.ins() for w in pool if w.kind == "conv"}
     most = sum(1 for w in pool if w is not begun.layers[0]) + 1
     while stack and visits < MOST_VISITS:
         visits += 1
@@ -326,7 +328,7 @@ def _walk(
             (w for w in pool if w not in chain.layers), key=lambda w: (w.place < at, w.place)
         )
         for layer in reversed(ahead):  # the stack gives the last one first
-            for turned, surplus, after in _moves(state, layer, extra, encoder):
+            for turned, surplus, after in _moves(state, layer, extra, encoder, wide):
                 stack.append(
                     (
                         Chain(
@@ -341,8 +343,8 @@ def _walk(
 
 
 def _moves(
-    state: State, layer: Layer, extra: set[int], encoder: bool
-) -> Iterator[tuple[bool | None, int, State]]:
+    state: State, layer: Layer, extra: set[int], encoder: bool, wide: set[int]
+) -> Iterator[tuple[Turn, int, State]]:
     if layer.kind == "linear":
         surplus = _into(state, layer, extra)
         if surplus is not None and (encoder or state[0] == "flat"):
@@ -359,9 +361,17 @@ def _moves(
         if fits:
             known = turned if encoder or layer.turns is not None else None
             same = layer.ins() == layer.outs()
+            if not (encoder or turned) and _shuffled(layer) in wide:
+                yield SHUFFLED, 0, ("maps", _shuffled(layer))
             yield (known if same else turned), 0, ("maps", layer.outs(turned))
             if same:
                 return
+
+
+def _shuffled(layer: Layer) -> int:
+    """The channels of four times as many shuffled into larger maps; 0 where that cannot be."""
+    fits = layer.outs() % 4 == 0 and not isinstance(layer, Block) and layer.kernel % 2
+    return layer.outs() // 4 if fits else 0
 
 
 def _into(state: State, layer: Layer, extra: set[int]) -> int | None:

@@ -181,6 +181,8 @@ def _layer(row: Row, layer: Layer, move: Move | None, choices: Choices, act: str
         row.act(act)
     if not isinstance(layer, Block) and layer.norm is not None and late:
         _norm(row, layer.norm, move is not None)
+    if move is not None and move.shuffle:
+        row.add({"op": "shuffle", "factor": 2})
     if move is not None and move.pool:
         # after a strided convolution it is the pooling that ResNets begin with
         row.add({"op": "pool", "kind": "max of 3" if move.stride > 1 else "max"})

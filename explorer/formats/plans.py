@@ -245,7 +245,7 @@ def _ups(
     if at == 0:
         seams = [((1, 1), 0.0)]
     else:
-        ins = first.ins(bool(turned) if turned is not None else False)
+        ins = first.ins(turned is True)
         seams = sides(decoder.layers[at - 1].outs() // ins)
     kernels = tuple(w.kernel for w, _ in convs)
     turns = tuple(t for _, t in convs)

@@ -35,6 +35,9 @@ VQ_REASON = (
     "Its code is a grid of entries from a code book, with no Gaussian posterior, so there is "
     "nothing between two codes to drag through. It redraws pictures, and can be compared."
 )
+SPREAD = (
+    "whether the second head is a log variance or a log sigma; it does not matter for pictures"
+)
 ALONE = "It is a decoder alone: it draws, and cannot look at a picture."
 ADVICE = (
     "Readable are linear and convolutional encoders and decoders in a row, with or without "
@@ -298,7 +301,8 @@ def words(found: Found) -> dict[str, str]:
     said = facts(found)
     c, h, w = found.plan.shape
     kind = "colour" if c == 3 else "grey"
-    name = "" if found.format == "general" else f" as {found.format} writes it"
+    plain = found.format in ("general", found.family)
+    name = "" if plain else f" as {found.format} writes it"
     labels = f", told one of {found.plan.classes} classes" if found.plan.classes else ""
     heads = {
         "separate": f"the mean is {said['mean']}, the other head {said['second']}",
@@ -319,8 +323,7 @@ def words(found: Found) -> dict[str, str]:
         "How it was read": f"{heads}; pixels go in as {said['input_range']} and come out through "
         f"{said['output_activation']} as {said['output_range']}{between}",
         "How sure": f"{sure(found)}: {_why(found)}",
-        "Not told by weights": "whether the second head is a log variance or a log sigma; it does "
-        "not matter for pictures",
+        "Not told by weights": SPREAD if said["second_means"] else "",
         "What it cannot": " ".join(lacks(found).values()),
         "Safety": "nothing of the file was executed; its tensors were read as numbers",
     }

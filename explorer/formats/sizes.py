@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 # instead of a kernel: a residual block; with a shortcut; with one, and norms before convolutions
 BLOCK, PROJECTED, WIDENED = 0, -1, -2
@@ -55,6 +56,8 @@ USUAL = {
     84: 0.6,
     80: 0.6,
 }
+SHUFFLED = "shuffled"
+Turn = bool | Literal["shuffled"] | None  # whether a convolution is transposed, None: unknown
 BEAM = 150
 LARGEST = 512
 
@@ -67,6 +70,7 @@ class Move:
         how: "conv" or "convt".
         pool: whether the size is halved after it.
         double: whether the size is doubled before it.
+        shuffle: whether four of its channels become one of twice the size (arXiv:1609.05158).
     """
 
     how: str
@@ -75,6 +79,7 @@ class Move:
     extra: int = 0
     pool: bool = False
     double: bool = False
+    shuffle: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,12 +121,15 @@ def downward(kernels: tuple[int, ...], start: int) -> list[Way]:
 
 
 @functools.lru_cache(64)
-def upward(kernels: tuple[int, ...], turned: tuple[bool | None, ...], start: int) -> list[Way]:
+def upward(kernels: tuple[int, ...], turned: tuple[Turn, ...], start: int) -> list[Way]:
     """Ways from a first map of side ``start`` through a decoder's convolutions."""
     ways = [Way((), (start,), 0.0)]
     for kernel, turns in zip(kernels, turned, strict=True):
-        moves = [] if turns is True else _flat(kernel)
-        moves += [] if turns is False else _up(kernel)
+        if turns == SHUFFLED:
+            moves = [(Move("conv", 1, kernel // 2, shuffle=True), 0.0)]
+        else:
+            moves = [] if turns is True else _flat(kernel)
+            moves += [] if turns is False else _up(kernel)
         ways = _best([w for way in ways for w in _further(way, kernel, moves)])
     return ways
 
@@ -200,7 +208,7 @@ def after(size: int, kernel: int, move: Move) -> int:
     if size + 2 * move.padding < kernel:
         return 0
     size = (size + 2 * move.padding - kernel) // move.stride + 1
-    return size // 2 if move.pool else size
+    return size // 2 if move.pool else 2 * size if move.shuffle else size
 
 
 def _best(ways: list[Way]) -> list[Way]:

@@ -60,16 +60,17 @@ def frame() -> None:
             show.heading(_page(chosen))
         choose_model(workbench())
     lacking = workbench().opened.card.lacks if workbench().key else {}
-    show.greyed([page.name for page in PAGES if any(lacking.get(need) for need in page.needs)])
+    closed = [page for page in PAGES if any(need in lacking for need in page.needs)]
+    show.greyed(["" if page is PAGES[0] else page.name for page in closed])
     reason = next((lacking[need] for need in _page(chosen).needs if need in lacking), None)
     if reason is None:
         chosen.run()
         return
     st.info(f"This page cannot show this model. {reason}", icon=":material/block:")
-    open_ones = [page for page in PAGES if not any(need in lacking for need in page.needs)]
     with st.container(horizontal=True):
-        for page in open_ones[:1] + [p for p in PAGES if p.name == "model"]:
-            st.page_link(page.script, label=f"Open {page.title}", icon=page.icon)
+        for page in PAGES:
+            if page not in closed and page.name in ("play", "model"):
+                st.page_link(page.script, label=f"Open {page.title}", icon=page.icon)
 
 
 def _page(chosen: StreamlitPage) -> Page:

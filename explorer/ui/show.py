@@ -49,9 +49,10 @@ def style() -> None:
 
 def greyed(names: Sequence[str]) -> None:
     """Entries of the menu that the model in hand has nothing for; they still say why."""
-    links = ", ".join(f'a[href$="/{name}"]' for name in names if name != "play")
+    links = ", ".join(f'[href$="/{name}"]' for name in names)
     if links:
-        st.html(f"<style>{links} {{ opacity: 0.4; }}</style>")
+        entry = "[data-testid=stTopNavDropdownLink]"
+        st.html(f"<style>{entry}:is({links}) {{ opacity: 0.4; }}</style>")
 
 
 def trouble(error: ExplorerError) -> None:

@@ -71,7 +71,8 @@ def card(bench: Workbench, opened: Opened) -> None:
             "Not measured yet. `python -m train evaluate FOLDER` measures it on pictures that it "
             "never saw and writes the numbers here."
         )
-    coordinates(opened)
+    if "vector" not in said.lacks:
+        coordinates(opened)
     origin(opened)
 
 
@@ -121,9 +122,8 @@ def where(bench: Workbench, opened: Opened) -> None:
 def coordinates(opened: Opened) -> None:
     """How much of the latent space is used."""
     st.markdown("### How it uses its coordinates")
-    lacking = opened.card.lacks
-    if lacking:
-        st.caption(" ".join(lacking.values()))
+    if "encoder" in opened.card.lacks:
+        st.caption(opened.card.lacks["encoder"])
         return
     size = opened.latent_size
     look = st.segmented_control(
