@@ -27,6 +27,7 @@ SHIPPED = Path(__file__).with_name("energies.json")
 STEPS = (0, 2, 8, 32)  # of a flow; without any it is a diagonal Gaussian
 WALL, THICK = 4.0, 0.2  # where the wall begins along the first axis, and its spread
 EDGE, CELLS = 7.0, 1400  # of the square over which densities are added up
+FEW = 2000  # places at a time: of more torch makes two threads, which wait for each other
 
 Energy = Callable[[Tensor], Tensor]
 
@@ -107,6 +108,12 @@ class Fit:
         every: list[Transform] = [Planar(*one) for one in each]
         bends = every[:steps]
         return TransformedDistribution(base, bends, validate_args=False) if bends else base
+
+    def picture(self, z: Tensor, steps: int | None = None) -> Tensor:
+        """``(...)``: the density at ``z: (..., 2)``, after the first ``steps``."""
+        q = self.density(steps)
+        parts = [q.log_prob(part) for part in z.view(-1, 2).split(FEW)]
+        return torch.cat(parts).exp().view(z.shape[:-1])
 
 
 def divergences(name: str, q: Distribution, samples: int) -> Tensor:

@@ -64,7 +64,7 @@ def bending(name: str, steps: int) -> tuple[Pixels, list[str]]:
     """The density on its way, ``(n, H, W, C)``, and after how many steps each is."""
     fit, z = shipped().fits[name, steps], square(EDGE, CELLS)
     counts = sorted({round(k * steps / FILM) for k in range(FILM + 1)})
-    each = [fit.density(k).log_prob(z).exp() for k in counts]
+    each = [fit.picture(z, k) for k in counts]
     return pictures(torch.stack(each)), [f"after {k} of {steps} steps" for k in counts]
 
 
@@ -73,7 +73,7 @@ def densities(name: str) -> Pixels:
     """``(5, H, W, C)``: the shape, and what each number of steps comes to."""
     fits, z = shipped().fits, square(EDGE, CELLS)
     truth = (-ENERGIES[name](z) - log_volume(name)).exp()
-    each = [fits[name, k].density().log_prob(z).exp() for k in STEPS]
+    each = [fits[name, k].picture(z) for k in STEPS]
     return pictures(torch.stack([truth, *each]))
 
 
