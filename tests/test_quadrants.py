@@ -14,8 +14,8 @@ from explorer.protocol import DataSpec
 from explorer.quadrants import GIVEN, Quadrants, known, log_likelihood, log_rest
 from explorer.rng import seeded
 from train.config import TrainConfig
-from train.data import Split
-from train.quadrants import bounds, fit, trained
+from train.data import Dataset, Split
+from train.quadrants import bounds, entropies, fit, grey, trained
 
 SPEC = DataSpec("toy", 1, 8, 8)
 close = torch.testing.assert_close
@@ -128,6 +128,32 @@ def test_it_is_written_beside_a_model_and_comes_back_with_it(folder):
     assert not net.training
     fit(folder, epochs=1)  # again: the numbers are replaced
     assert len(read_card(folder).metrics) == len(numbers)
+
+
+def test_grey_pixels_are_measured_and_nothing_else_is_changed(folder):
+    fit(folder, epochs=1)
+    before = read_card(folder)
+    numbers = grey(folder, epochs=1)
+    after = read_card(folder)
+    assert after.files == before.files
+    assert after.metrics == (*before.metrics, *numbers)
+    grey(folder, epochs=1)
+    assert len(read_card(folder).metrics) == len(after.metrics)
+
+
+def test_a_grey_cross_entropy_is_the_one_of_the_formula():
+    """-x log p - (1 - x) log(1 - p), summed over the hidden pixels."""
+    net = Quadrants(SPEC, 16)
+    held = Split((255 * torch.rand(40, 1, 8, 8)).byte())
+    spec = DataSpec("toy", 1, 8, 8)
+    found = {m.name: m for m in entropies(net, Dataset(spec, held, held, "", ""), TrainConfig())}
+    seen = held.x.float() / 255
+    for count in GIVEN:
+        which = torch.full((40,), count)
+        p, hidden = net.guess(seen, which).sigmoid(), ~known(which, 8, 8)
+        each = -(seen * p.log() + (1 - seen) * (1 - p).log())
+        expected = (each * hidden).sum((1, 2, 3)).mean().item()
+        assert found[f"grey/network, {count} given"].value == pytest.approx(expected, rel=1e-4)
 
 
 def test_what_does_not_fit_is_told(folder):

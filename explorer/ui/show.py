@@ -91,6 +91,7 @@ BEGINNINGS = {
     "auc/": "AUC of ",
     "gain/": "log p gained over ",
     "gap/": "gap of ",
+    "grey/": "cross-entropy of the other quadrants, grey: ",
     "rate/": "information in ",
     "cluster_accuracy/": "accuracy of ",
     "label_error/": "error from 100 labels, on ",
