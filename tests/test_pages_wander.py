@@ -260,6 +260,16 @@ def test_the_gaps_of_a_picture_are_shown_in_their_order(desk, monkeypatch, kind,
     assert in_a_plane == SPECS[kind].pixelated
 
 
+def test_the_gaps_over_many_pictures_are_the_cards(desk):
+    toy(desk / "toy", SPECS["grey"])
+    card = cards.read_card(desk / "toy")
+    told = cards.Metric("few/encoder", -12.345, "nats", "toys, held-out", 100, 0.51)
+    cards.write_card(desk / "toy", dataclasses.replace(card, metrics=(told,)))
+    at = page("gaps")
+    assert any("Over 100 pictures" in m.value for m in at.markdown)
+    assert "−12.35 ± 0.51" in str(at.table[0].value)
+
+
 def test_a_cloud_is_bent_into_the_shape_that_is_chosen(desk):
     at = page("flows")
     found = shipped()

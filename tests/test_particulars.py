@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from explorer import bundle
-from explorer.cards import Card
+from explorer.cards import Card, read_card
 from explorer.distributions import diag_normal, draw, kl_divergence
+from explorer.errors import BundleError
 from explorer.rng import seeded
 from train import particulars
 from train.config import TrainConfig
@@ -61,12 +62,37 @@ def test_each_number_is_for_the_models_it_belongs_to():
         family: {m.name for m in particulars.particulars(model(family), data, TrainConfig())}
         for family in ("vae", "ladder", "vade")
     }
-    assert names["vae"] == {"gap/amortisation", "gap/approximation"}
+    bounds = {"few/encoder", "few/refined", "few/log_p"}
+    assert names["vae"] == {"gap/amortisation", "gap/approximation"} | bounds
     assert names["ladder"] == {"rate/whole", "rate/detail"}
     others = itertools.product(("kmeans", "gmm", "spectral"), ("pixels", "latents"))
     assert names["vade"] == names["vae"] | {"cluster_accuracy"} | {
         f"cluster_accuracy/{a}/{b}" for a, b in others
     }
+
+
+def test_gaps_are_the_distances_of_three_bounds_in_order(tmp_path):
+    config = TrainConfig(model=dict(latent=2, hidden=16))
+    spoilt = model("vae", **config.model)
+    spoilt.encoder[-1][-1].bias[:2] += 3.0  # haste: every code is put too far to one side
+    card = Card("toy", "vae", config.model, SPEC, training=config.as_dict())
+    bundle.save(tmp_path / "toy", spoilt.state_dict(), card)
+    found = {m.name: m for m in particulars.tabled(tmp_path / "toy")}
+    encoder, refined, log_p = (found[f"few/{k}"].value for k in ("encoder", "refined", "log_p"))
+    assert encoder + 3 < refined <= log_p + 0.05  # (3²) / 2 nats for each coordinate
+    assert found["gap/amortisation"].value == pytest.approx(refined - encoder, abs=1e-3)
+    assert found["gap/approximation"].value == pytest.approx(log_p - refined, abs=1e-3)
+    assert all(m.error > 0 and m.n == particulars.FEW for m in found.values())
+    particulars.tabled(tmp_path / "toy")
+    assert len(read_card(tmp_path / "toy").metrics) == len(found)
+
+
+def test_a_bent_posterior_has_no_gaussian_to_refine(tmp_path):
+    config = TrainConfig(family="flow", model=dict(latent=2, hidden=16, steps=1))
+    card = Card("toy", "flow", config.model, SPEC, training=config.as_dict())
+    bundle.save(tmp_path / "toy", model("flow", **config.model).state_dict(), card)
+    with pytest.raises(BundleError, match="vae or cvae"):
+        particulars.tabled(tmp_path / "toy")
 
 
 def test_the_gap_is_whole_where_one_coordinate_is_the_factor_and_nothing_where_two_are():

@@ -102,6 +102,9 @@ def parser() -> argparse.ArgumentParser:
     made = verb(labels, "measure how far a hundred labels go on a bundle's latents")
     made.add_argument("bundle", metavar="BUNDLE", type=Path, help="its folder")
 
+    made = verb(gaps, "measure what of a bundle's gap below log p is whose")
+    made.add_argument("bundle", metavar="BUNDLE", type=Path, help="its folder")
+
     verb(eyes, "fit what finds the eyes of faces in photographs")
 
     verb(energies, "bend flows into four shapes of the plane")
@@ -338,6 +341,16 @@ def labels(args: argparse.Namespace) -> int:
     from .labels import few
 
     tell(few(args.bundle))
+    return 0
+
+
+def gaps(args: argparse.Namespace) -> int:
+    """Measures the encoder's bound, that of Gaussians fitted to each picture and log p over 100
+    held-out pictures, and puts them and the two gaps between them on the card."""
+    from .evaluate import tell
+    from .particulars import tabled
+
+    tell(tabled(args.bundle))
     return 0
 
 

@@ -89,6 +89,7 @@ NUMBERS = {
 
 BEGINNINGS = {
     "auc/": "AUC of ",
+    "few/": "over a hundred pictures: ",
     "gain/": "log p gained over ",
     "gap/": "gap of ",
     "grey/": "cross-entropy of the other quadrants, grey: ",

@@ -21,6 +21,13 @@ K = 5000  # weights in log p, where a picture is small
 FITTING = "Fitting a Gaussian to this one picture…"
 LABELS = ("The encoder's bound", "The best Gaussian's", "log p(x), nats")
 GAPS = ("Amortisation gap", "Approximation gap")
+MANY = {
+    "few/encoder": LABELS[0],
+    "few/refined": LABELS[1],
+    "few/log_p": "log p(x)",
+    "gap/amortisation": GAPS[0],
+    "gap/approximation": GAPS[1],
+}
 LITTLE = 0.02  # nats
 HOW = (
     "Bounds are means over {} samples, log p is the importance-weighted bound with K = {}, drawn "
@@ -46,6 +53,7 @@ def show_page() -> None:
         above = st.container()  # takes its time
         if opened.data.pixelated:
             posterior.plane(opened, x, y)
+            over_many(opened)
         with above:
             measure(opened, x, y)
 
@@ -77,6 +85,21 @@ def measure(opened: Opened, x: Tensor, y: Tensor | None) -> None:
     bar.empty()
     show.bars([best - first, log_p - best], list(GAPS), "nats")
     st.caption(f"{verdict(log_p - first, best - first)} {HOW.format(SAMPLES, k)}", help=TERMS)
+
+
+def over_many(opened: Opened) -> None:
+    """The same over held-out pictures, as it stands on the card."""
+    known = {m.name: m for m in opened.card.metrics}
+    found = [(words, known[name]) for name, words in MANY.items() if name in known]
+    if not found:
+        return
+    st.markdown(f"#### Over {found[0][1].n} pictures that it never saw")
+    rows = [
+        {"What": words, "Nats": f"{m.value:.2f} ± {m.error or 0:.2f}".replace("-", "−")}
+        for words, m in found
+    ]
+    st.table(rows, border="horizontal", hide_index=True)
+    st.caption(f"Means and their standard errors: {show.plain(found[0][1].protocol)}.")
 
 
 def verdict(whole: float, haste: float) -> str:

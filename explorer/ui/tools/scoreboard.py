@@ -23,6 +23,7 @@ TABLES = {  # numbers that come in rows and columns: what they say, and the two 
     "the share that was sorted as a person would, by others": r"cluster_accuracy/(\w+)/(\w+)",
     "log p of the other quadrants, nats": r"rest/(\w+), (\d given)",
 }
+UNTOLD = (*show.OF_DIALS, "few/")  # begin what other pages tell
 OUTSIDE = """
 **What is not here, and why.** The texts behind this program name relatives of these models that no
 image explorer can show. *Text* (Bowman et al. 2016) is a row of words, not a picture, though it is
@@ -107,7 +108,7 @@ def how(metric: Metric | None) -> str:
 
 def line(card: Card) -> str:
     """What it has beside the table's columns: its own numbers, and the published one."""
-    told = {*COLUMNS, *(m.name for m in card.metrics if m.name.startswith(show.OF_DIALS))}
+    told = {*COLUMNS, *(m.name for m in card.metrics if m.name.startswith(UNTOLD))}
     told |= {m.name for m in card.metrics for names in TABLES.values() if re.match(names, m.name)}
     others = [m for m in card.metrics if m.name not in told]
     own = ", ".join(f"{show.called(m)} {said(m)}" for m in others)
