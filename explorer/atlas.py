@@ -188,8 +188,14 @@ class Atlas:
 
     def cluster_of(self, z: Array) -> NDArray[np.int64]:
         """``(n,)``: the prior's likeliest part for each of ``z: (n, D)``; it must have parts."""
+        return self.cluster_shares(z).argmax(1)
+
+    def cluster_shares(self, z: Array) -> Array:
+        """``(n, K)``: p(c | z) of the prior's parts c, for ``z: (n, D)``; it must have parts."""
         assert self.clusters is not None
-        return self.clusters.log_joint(z).argmax(1)
+        log_joint = self.clusters.log_joint(z)
+        p = np.exp(log_joint - log_joint.max(1, keepdims=True))
+        return p / p.sum(1, keepdims=True)
 
     @cached_property
     def cluster_names(self) -> list[tuple[int, float]]:

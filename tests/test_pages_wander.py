@@ -16,7 +16,7 @@ from test_app import SPECS, toy
 from explorer import atlas, bundle, cards, diagnostics, images, shelf
 from explorer.energies import ENERGIES, shipped
 from explorer.runs import Run
-from explorer.ui import cache, components, opening, wander
+from explorer.ui import bring, cache, components, opening, wander
 from explorer.ui.components import Rested
 from explorer.ui.state import Workbench
 
@@ -173,6 +173,29 @@ def test_of_a_mixture_prior_a_cluster_can_be_drawn_from_and_the_map_coloured(des
     at.button(key="play/cluster/1").click().run()
     assert (bench(at).z != first).all()  # another one each time
     assert "Cluster" in page("map").selectbox(key="map/colour").options
+
+
+def test_a_drawn_digit_is_told_its_cluster_and_comes_onto_the_stage(desk, monkeypatch):
+    toy(desk / "toy", SPECS["grey"], family="vade")
+    ink = np.zeros(bring.PAD, bool)
+    pad = [None]
+    monkeypatch.setattr(components, "brush", lambda *a, **k: pad[0])
+    at = page("play")
+    assert any("Draw a digit" in c.value for c in at.caption)
+    ink[20:90, 50:60] = True
+    pad[0] = ink
+    at.run()
+    assert not at.exception
+    opened = bench(at).opened
+    known = opened.atlas
+    z = cache.latent(opened, images.prepare(images.from_ink(ink), opened.data))
+    shares = known.cluster_shares(z)[0]
+    assert shares.sum() == pytest.approx(1)
+    assert shares.argmax() == known.cluster_of(z)[0]
+    at.button(key="play/ink/take").click().run()
+    np.testing.assert_allclose(bench(at).z, z[0])
+    taken = wander.cluster_names(opened)[shares.argmax()].lower()
+    assert any(taken in c.value for c in at.caption)
 
 
 def ordinary(noise):

@@ -7,11 +7,12 @@ import zlib
 import numpy as np
 import streamlit as st
 
+from explorer import images
 from explorer.atlas import Atlas
 from explorer.ops import Array
 from explorer.runs import STOPPABLE, Run
 from explorer.shelf import Opened
-from explorer.ui import cache, components, progress, show, wander
+from explorer.ui import bring, cache, components, progress, show, wander
 from explorer.ui.state import Workbench, remembered
 
 PAUSE = 2.0  # seconds between two looks for a newer checkpoint
@@ -74,6 +75,32 @@ def clusters(bench: Workbench, known: Atlas) -> None:
         )
         bench.move(known.clusters.part(pressed).draws(turn, 1)[0])
         st.rerun()
+
+
+def drawn_cluster(bench: Workbench, known: Atlas) -> None:
+    """Which cluster a digit belongs to that a visitor draws; it can be taken onto the stage."""
+    opened = bench.opened
+    st.markdown("#### Which is yours?")
+    pad, answer = st.columns(2, gap="large")
+    with pad:
+        ink = components.brush("play/ink", None, size=bring.PAD, purpose="ink")
+    with answer:
+        if ink is None:
+            st.caption("Draw a digit, and see which cluster takes it. Nobody told it what a 7 is.")
+            return
+        x = images.prepare(images.from_ink(ink), opened.data)
+        z = cache.latent(opened, x)
+        show.strip(images.to_pixels(x), ["yours, as it sees it"], SEEN)
+        show.strip(cache.drawn(opened, z), ["as it draws it"], SEEN)
+        shares, names = known.cluster_shares(z)[0], wander.cluster_names(opened)
+        for k in shares.argsort()[::-1][:LIKELIEST]:
+            st.progress(float(shares[k]), f"{names[k]}, probability {shares[k]:.0%}")
+        if st.button("Take it onto the stage", key="play/ink/take", icon=":material/input:"):
+            bench.move(z[0])
+            st.rerun()
+
+
+SEEN, LIKELIEST = 96, 3  # pixels of a drawing on the page, and clusters that are named
 
 
 def level(bench: Workbench, k: int, n: int) -> Array:

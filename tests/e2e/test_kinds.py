@@ -2,7 +2,7 @@
 
 import re
 
-from browsing import apart, go, looks, looks_new, settled, stage
+from browsing import apart, go, looks, looks_new, middle, settled, stage
 from playwright.sync_api import expect
 
 
@@ -52,6 +52,20 @@ def test_a_digit_is_completed_from_a_quadrant_in_several_ways(visit):
     tab.get_by_role("button", name="Draw others").click()
     settled(tab)
     expect(tab.get_by_text("one guess", exact=True)).to_be_visible()
+
+
+def test_a_digit_that_is_drawn_is_told_its_cluster(visit):
+    tab = visit(model="Digits in clusters")
+    pad = tab.get_by_test_id("brush-canvas")
+    x, y = middle(pad)
+    tab.mouse.move(x, y - 60)
+    tab.mouse.down()
+    tab.mouse.move(x, y + 60, steps=8)
+    tab.mouse.up()
+    expect(tab.get_by_text(re.compile(r"Cluster \d+.*probability \d+%")).first).to_be_visible()
+    tab.get_by_role("button", name="Take it onto the stage").click()
+    settled(tab)
+    expect(tab.get_by_text(re.compile("Your picture lies in cluster"))).to_be_visible()
 
 
 def test_the_scoreboard_fits_a_phone(visit):

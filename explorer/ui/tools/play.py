@@ -72,6 +72,8 @@ def show_page() -> None:
         kinds.classes(bench)
     if opened.atlas is not None and opened.atlas.clusters is not None:
         kinds.clusters(bench, opened.atlas)
+        if opened.data.pixelated and opened.data.classes:
+            kinds.drawn_cluster(bench, opened.atlas)
     if opened.card.family == "pixel":
         kinds.strokes(bench)
     if opened.card.family == "draw":
