@@ -321,6 +321,25 @@ WRITTEN = {
         (1, 28, 28),
         1,
     ),
+    # modules without weights between numbered ones tell where maps are halved and doubled
+    "two convolutions at each size": lambda: (
+        model(
+            encoder=Sequential(
+                *down(1, 16, 16, kernel=3, stride=1, norm=BatchNorm2d), nn.MaxPool2d(2),
+                *down(16, 32, 32, kernel=3, stride=1, norm=BatchNorm2d), nn.MaxPool2d(2),
+            ),
+            **heads(32 * 64, 16),
+            decoder_input=Linear(16, 32 * 64),
+            decoder=Sequential(
+                *down(32, 32, 32, kernel=3, stride=1, norm=BatchNorm2d),
+                nn.Upsample(scale_factor=2),
+                *down(32, 16, 16, kernel=3, stride=1, norm=BatchNorm2d),
+                nn.Upsample(scale_factor=2), Conv2d(16, 1, 3, 1, 1),
+            ),
+        ),
+        (1, 32, 32),
+        16,
+    ),
     "maps that are shuffled": lambda: (
         model(
             encoder=Sequential(*down(3, 32, 64, kernel=3)),

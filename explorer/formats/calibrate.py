@@ -21,8 +21,10 @@ from .chains import MEAN, SECOND
 from .graphs import graph
 from .plans import Choices, Exact, Plan
 
-SECONDS = 6.0  # of one core
-DRAWS = 48
+SECONDS = 7.0  # of one core
+DRAWS = 40
+WITHIN = 0.5  # of the best error of z: so bad, that no picture need be redrawn to tell
+CLOSE = 0.5  # share of variance missed, below which a kind of pictures is the model's own
 FEW = 6  # plans that are measured in full
 HIDDEN = (
     "relu", "leaky 0.2", "elu", "tanh", "leaky 0.01", "sigmoid", "silu", "gelu", "softplus",
@@ -99,10 +101,25 @@ def calibrated(
     if not best:
         return []
     best.sort(key=lambda c: c.score)
+    if best[0].seen < CLOSE:
+        search.like = best[0].like
+    for leader in _leaders(best):
+        best += _bent(search, leader, began)
+    best.sort(key=lambda c: c.score)
     for leader in _leaders(best):
         best += _descended(search, leader, began)
     best.sort(key=lambda c: c.score)
     return best
+
+
+def _bent(search: _Search, leader: Candidate, began: float) -> list[Candidate]:
+    """Readings with other activations under every range: one may hide the other."""
+    found: list[Candidate] = []
+    for hidden in HIDDEN:
+        if isinstance(leader.plan, Exact) or time.thread_time() - began > SECONDS / 2:
+            break
+        found += search.of(leader.plan, replace(leader.choices, hidden=hidden))
+    return found
 
 
 def _leaders(ranked: list[Candidate]) -> list[Candidate]:
@@ -135,20 +152,20 @@ def variations(leader: Candidate) -> Iterator[Choices]:
     c, plan = leader.choices, leader.plan
     if isinstance(plan, Exact):
         return
+    if not all(block.told for block in plan.blocks):
+        yield replace(c, flipped=not c.flipped)
     if plan.blocks:
         yield replace(c, bent=not c.bent)
         yield replace(c, summed=not c.summed)
         yield replace(c, inner="" if c.inner else "relu")
-    if not all(block.told for block in plan.blocks):
-        yield replace(c, flipped=not c.flipped)
     if plan.codes is not None:
         yield replace(c, headed=not c.headed)
     yield replace(c, bridge=not c.bridge)
+    yield replace(c, top=not c.top)
+    yield replace(c, late=not c.late)
     for hidden in HIDDEN:
         if hidden != c.hidden:
             yield replace(c, hidden=hidden, drawing="")
-    yield replace(c, top=not c.top)
-    yield replace(c, late=not c.late)
     for hidden in HIDDEN[:7]:
         if hidden != (c.drawing or c.hidden):
             yield replace(c, drawing=hidden)
@@ -160,12 +177,13 @@ class _Search:
 
     def __init__(self, given: Probes) -> None:
         self.given = given
+        self.like = ""  # the kind of pictures that the model is known to redraw
         self.done: set[str] = set()
         self.fitted: dict[tuple[int, ...], Probes] = {}
 
     @torch.no_grad()
     def promising(self, plans: Sequence[Read], choices: Choices, began: float) -> list[Read]:
-        """The plans under which z comes back best where all else is usual, FEW of them."""
+        """FEW plans: the likeliest, and those under which z comes back best, all else usual."""
         if len(plans) <= FEW:
             return list(plans)
         back = {}
@@ -187,9 +205,11 @@ class _Search:
                 continue
             n = plan.reading.latent
             errors = [(m[:, :n] - z[:, :n]).square().mean().item() for m in means]
-            back[id(plan)] = min(errors) + 0.02 * plan.cost
+            back[id(plan)] = min(errors) + 0.05 * plan.cost
         tried = [plan for plan in plans if id(plan) in back]
-        return sorted(tried, key=lambda p: back[id(p)])[:FEW]
+        tried.sort(key=lambda p: back[id(p)])
+        likely = [p for p in plans if p in tried][: FEW // 2]
+        return [*likely, *(p for p in tried if p not in likely)][:FEW]
 
     @torch.no_grad()
     def of(self, plan: Read, choices: Choices, leader: Candidate | None = None) -> list[Candidate]:
@@ -207,59 +227,70 @@ class _Search:
             raw = model.raw(z, y)
         except (RuntimeError, ValueError):
             return []
-        found = []
         ranges = RANGES if not plan.spatial else (*RANGES, HALVED)
         if leader is not None:
             ranges = ((leader.choices.output, leader.choices.out_of, leader.choices.into),)
+        heads: list[tuple[Choices, float, float, float]] = []
         for output, out_of, into in ranges:
             model.output, model.out_of, model.into = OUTPUTS[output], out_of, into
-            x = model.painted(raw)
+            these = replace(choices, output=output, out_of=out_of, into=into)
+            unlikely = _unlikely(output, out_of, raw)
+            if not model.encodes:
+                heads.append((these, 0.0, unlikely, 0.0))
+                continue
             try:
-                h = model.features(x, y) if model.encodes else None
+                h = model.features(model.painted(raw), y)
             except (RuntimeError, ValueError):
                 return []
-            unlikely = _unlikely(output, raw)
             for layout, swapped in _orders(plan):
-                these = replace(
-                    choices,
-                    output=output,
-                    out_of=out_of,
-                    into=into,
-                    layout=layout,
-                    swapped=swapped,
-                )
-                if h is None:
-                    found.append(Candidate(plan, these, unlikely, 0.0, 0.0, ""))
-                else:
-                    found.append(self._measured(plan, these, model, h, z, y, unlikely))
-        return [c for c in found if c.score == c.score]
+                model.layout = layout
+                these = replace(these, layout=layout, swapped=swapped)
+                n = plan.latent - plan.discrete
+                mean = _mean(model, these, h)[:, :n]
+                back = (mean - z[:, :n]).square().mean().item()
+                heads.append((these, back, unlikely, _correlation(mean, z[:, :n])))
+        if not model.encodes:
+            return [Candidate(plan, c, u, 0.0, 0.0, "") for c, _, u, _ in heads]
+        heads = [head for head in heads if head[1] == head[1]]
+        best = min((_weighed(back) + unlikely for _, back, unlikely, _ in heads), default=0.0)
+        if leader is not None and leader.plan is plan:
+            best = min(best, _weighed(leader.back))
+        return self._measured(plan, model, heads, best)
 
     def _exact(self, plan: Exact, choices: Choices, model: Foreign) -> list[Candidate]:
         """What pictures look like to it is known: only how well it redraws some is measured."""
         choices = replace(choices, layout=plan.layout)
         model.layout = plan.layout
         seen, like = self._seen(plan, model, choices) if model.encodes else (0.0, "")
-        return [Candidate(plan, choices, min(seen, 1.2) + 0.02 * plan.cost, 0.0, seen, like)]
+        return [Candidate(plan, choices, min(seen, 1.2) + 0.05 * plan.cost, 0.0, seen, like)]
 
     def _measured(
-        self, plan: Plan, choices: Choices, model: Foreign, h: Tensor, z: Tensor, y: Tensor | None,
-        unlikely: float,
-    ) -> Candidate:  # fmt: skip
-        model.layout = choices.layout
-        mean = _mean(model, choices, h)
-        n = plan.latent - plan.discrete
-        back = (mean[:, :n] - z[:, :n]).square().mean().item()
-        seen, like = self._seen(plan, model, choices)
-        score = min(back, 4.0) + min(seen, 1.2) + unlikely + 0.02 * plan.cost
-        score *= USUAL.get(choices.hidden, 1.05) * (1.05 if choices.drawing else 1.0)
-        score *= _surprise(plan, choices)
-        return Candidate(
-            plan, choices, score, back, seen, like, _correlation(mean[:, :n], z[:, :n])
-        )
+        self,
+        plan: Plan,
+        model: Foreign,
+        heads: list[tuple[Choices, float, float, float]],
+        best: float,
+    ) -> list[Candidate]:
+        """Candidates of choices, each with its error of z, how unlikely its output is, and the
+        correlation; pictures are redrawn by those whose error of z is nearly ``best``."""
+        found = []
+        for choices, back, unlikely, correlation in heads:
+            seen, like = float("inf"), ""
+            if _weighed(back) + unlikely < best + WITHIN:
+                model.output, model.layout = OUTPUTS[choices.output], choices.layout
+                model.out_of, model.into = choices.out_of, choices.into
+                seen, like = self._seen(plan, model, choices)
+            score = _weighed(back) + min(seen, 1.2) + unlikely + 0.05 * plan.cost
+            score *= USUAL.get(choices.hidden, 1.05) * (1.05 if choices.drawing else 1.0)
+            score *= _surprise(plan, choices)
+            found.append(Candidate(plan, choices, score, back, seen, like, correlation))
+        return [c for c in found if c.score == c.score]
 
     def _seen(self, plan: Read, model: Foreign, choices: Choices) -> tuple[float, str]:
         best = (float("inf"), "")
         for name, x in self._probes(plan).items():
+            if self.like and name != self.like:
+                continue
             shares = []
             for label in range(min(plan.classes, 10)) or [None]:
                 y = None if label is None else torch.full((len(x),), label)
@@ -273,7 +304,7 @@ class _Search:
 
     def _probes(self, plan: Read) -> Probes:
         c, h, w = plan.shape
-        few = 6 if plan.classes else 12
+        few = 4 if plan.classes else 10
         if isinstance(plan, Exact):
             few = 4 if plan.shape[1] <= 64 else 2
         if (*plan.shape, few) not in self.fitted:
@@ -299,7 +330,9 @@ class _Search:
 
 def _surprise(plan: Read, choices: Choices) -> float:
     """A factor that decides where nothing can be measured: names, order, the usual range."""
-    factor = 1.0 if choices.into == choices.out_of == UNIT else 1.01
+    factor = 1.0 if choices.into == choices.out_of == UNIT else 1.02
+    if STANDARD in (choices.into, choices.out_of):  # hardly anybody's
+        factor = 1.15
     if choices.layout == "chunked, second first":
         factor *= 1.03
     if isinstance(plan, Exact):
@@ -349,13 +382,21 @@ def fitted(x: Tensor, c: int, h: int, w: int) -> Tensor:
     return x.contiguous()
 
 
-def _unlikely(output: str, raw: Tensor) -> float:
+def _weighed(back: float) -> float:
+    """An error of z as it counts: above 1 it tells nothing of z, how much above hardly matters."""
+    return back if back < 1 else 1 + 0.3 * (min(back, 8.0) - 1)
+
+
+def _unlikely(output: str, out_of: tuple[float, float], raw: Tensor) -> float:
     """How hardly a decoder with this output would give these numbers before it."""
     inside = ((raw > -0.15) & (raw < 1.15)).float().mean().item()
     if output == "linear":
         wide = ((raw > -1.3) & (raw < 1.3)).float().mean().item()
         return 1.5 * (1 - max(inside, wide)) + 0.05
-    return 0.6 if inside > 0.97 and output == "sigmoid" else 0.05 * (output == "tanh")
+    if output == "tanh":  # trained on pictures in [0, 1] it would hardly go far below
+        below = (raw < -0.3).float().mean().item() if out_of == UNIT else 0.0
+        return 0.05 + below
+    return 0.6 if inside > 0.97 and output == "sigmoid" else 0.0
 
 
 def _correlation(a: Tensor, b: Tensor) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -197,6 +198,35 @@ def gap(a: Layer, b: Layer) -> int | None:
     if pa != pb or not (na.isdigit() and nb.isdigit()):
         return None
     return int(nb) - int(na) - 1
+
+
+def rooms(row: Sequence[Layer]) -> list[bool | None]:
+    """Whether names leave room between each layer and the next for more than an activation.
+
+    Told where it is more than between others of the same row, or none; None where names are not
+    numbers, and where all are equally far apart.
+    """
+    free = [_room(a, b) for a, b in pairwise(row)]
+    told = {f for f in free if f is not None}
+    if told and min(told) > 0 and len(told) == 1:
+        return [None] * len(free)  # perhaps each has its dropout
+    least = max(min(told, default=0), 0)
+    return [None if f is None else f > least for f in free]
+
+
+def _room(a: Layer, b: Layer) -> int | None:
+    """Modules between two layers beside an activation; None where names do not tell."""
+    if min(a.kernel, b.kernel) < 1:  # residual blocks resize within
+        return None
+    apart = gap(a, b)
+    if apart is not None:
+        return max(apart - 1, 0)
+    # numbered rows within a row: a module between two of them holds no weights
+    (pa, _, _), (pb, _, _) = a.name.rpartition("."), b.name.rpartition(".")
+    (ga, _, na), (gb, _, nb) = pa.rpartition("."), pb.rpartition(".")
+    if ga == gb and pa != pb and na.isdigit() and nb.isdigit() and int(nb) - int(na) > 1:
+        return int(nb) - int(na) - 1
+    return None
 
 
 def between_norm(a: Layer) -> int | None:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .blocks import Block
 from .chains import Chain, Reading
-from .layers import Layer
+from .layers import Layer, rooms
 from .rows import Row
 from .sizes import LARGEST, Move, Way, after, downward, known, sides, upward, usual
 
@@ -217,10 +217,24 @@ def _sized(
             for cut in ways:
                 extra = 0 if size == drawn else 1.5 + 0.2 * cut
                 for down, averaged, cost in downs(size):
+                    if up is not None:
+                        cost -= 0.8 * mirrored(reading, down, up, size[0])
+                        cost -= 0.8 * (not any(m.padding for m in (*down, *up.moves)))
                     yield Plan(
                         reading, (channels, *size), down, up.moves if up else (), seam, drawn,
                         cut, averaged, grown, base + extra + cost,
                     )  # fmt: skip
+
+
+def mirrored(reading: Reading, down: tuple[Move, ...], up: Way, size: int) -> bool:
+    """Whether the decoder goes up through the sizes that the encoder came down."""
+    if reading.encoder is None or len(down) < 2:
+        return False
+    sizes = [size]
+    convs = [w for w in reading.encoder.layers if w.kind == "conv"]
+    for layer, move in zip(convs, down, strict=False):
+        sizes.append(after(sizes[-1], layer.kernel, move))
+    return tuple(dict.fromkeys(sizes)) == tuple(dict.fromkeys(reversed(up.sizes)))
 
 
 def _across(reading: Reading, up: Way, start: int) -> int:
@@ -250,12 +264,13 @@ def _ups(
     kernels = tuple(w.kernel for w, _ in convs)
     turns = tuple(t for _, t in convs)
     starts = [(seam, 1, odd) for seam, odd in seams]
+    free = (None, *rooms([w for w, _ in convs]))
     if (1, 1) in (seam for seam, _ in seams) and turned is not True:
         starts += [((1, 1), grown, odd) for grown, odd in ((4, 0.5), (2, 0.9), (8, 1.1))]
     found: list[tuple[Way | None, tuple[int, int], int, float]] = []
     for seam, grown, odd in starts:
         fixed = known(kernels, told, seam[0])
-        ways = upward(kernels, turns, seam[0] * grown) if fixed is None else [fixed]
+        ways = [fixed] if fixed else upward(kernels, turns, seam[0] * grown, free)
         found += [(way, seam, grown, odd) for way in ways]
     return found
 
@@ -301,7 +316,8 @@ def _downs(
     heads = [reading.mean] if reading.mean.kind == "conv" else []
     rest = [*reading.encoder.layers, reading.mean]
     following = rest[rest.index(convs[-1]) + 1]
-    for way in downward(tuple(w.kernel for w in [*convs, *heads]), size[0])[:200]:
+    free = (*rooms(convs), None, *(None for _ in heads))
+    for way in downward(tuple(w.kernel for w in [*convs, *heads]), size[0], free)[:200]:
         end = way.sizes[-1]
         across = size[1]
         for layer, move in zip([*convs, *heads], way.moves, strict=True):

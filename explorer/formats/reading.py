@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -131,8 +130,12 @@ def structured(
             f"from a picture to its latent and back. {ADVICE}"
         )
     fitting.sort(key=lambda p: p.cost)
-    start = format.start if format is not None else known.USUAL
-    return list(fitting), start, format.name if format is not None else "general", stray
+    if format is not None:
+        return list(fitting), format.start, format.name, stray
+    # before maps that are normalised there is mostly no activation
+    maps = [w for w in fitting[0].reading.decoder.layers if w.kind == "conv"]
+    start = replace(known.USUAL, bridge=not any(w.norm is not None for w in maps))
+    return list(fitting), start, "general", stray
 
 
 def _readings(tensors: dict[str, Tensor], codes: Tensor | None) -> tuple[list[Reading], list[str]]:
@@ -353,4 +356,4 @@ def _why(found: Found) -> str:
 def taking(found: Found, candidate: Candidate) -> Found:
     """The same file under another of its readings."""
     other = found.best if candidate is found.second else found.second
-    return dataclasses.replace(found, best=candidate, second=other)
+    return replace(found, best=candidate, second=other)

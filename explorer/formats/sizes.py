@@ -97,7 +97,7 @@ class Way:
 
 def usual(size: int) -> float:
     """How unusual a side of a picture is."""
-    return USUAL.get(size, 1.5 if size % 8 == 0 else 2.0 if size % 4 == 0 else 3.5)
+    return USUAL.get(size, 2.0 if size % 8 == 0 else 2.5 if size % 4 == 0 else 4.0)
 
 
 @functools.lru_cache(256)
@@ -111,25 +111,57 @@ def sides(area: int) -> list[tuple[tuple[int, int], float]]:
     return upright + [((w, h), odd + 0.1) for (h, w), odd in upright]
 
 
+Rooms = tuple[bool | None, ...]
+
+
 @functools.lru_cache(256)
-def downward(kernels: tuple[int, ...], start: int) -> list[Way]:
-    """Ways from pictures of side ``start`` through an encoder's convolutions, cheapest first."""
+def downward(kernels: tuple[int, ...], start: int, rooms: Rooms = ()) -> list[Way]:
+    """Ways from pictures of side ``start`` through an encoder's convolutions, cheapest first.
+
+    ``rooms`` say of each whether names leave room for pooling after it; None if they do not.
+    """
     ways = [Way((), (start,), 0.0)]
-    for kernel in kernels:
-        ways = _best([w for way in ways for w in _further(way, kernel, _down(kernel))])
+    for kernel, room in zip(kernels, rooms or [None] * len(kernels), strict=True):
+        moves = _told(_down(kernel), room, True in rooms)
+        ways = _best([w for way in ways for w in _further(way, kernel, moves)])
     return ways
 
 
+def _told(
+    moves: list[tuple[Move, float]], room: bool | None, somewhere: bool
+) -> list[tuple[Move, float]]:
+    """Moves by what names say: no pooling or doubling without room, and likely one with it.
+
+    Where there is room ``somewhere`` in the row, strides are unlikely.
+    """
+    if somewhere:
+        moves = [(m, cost + 0.8 if m.stride > 1 else 0.3 * cost) for m, cost in moves]
+    if room is None:
+        return moves
+    if not room:
+        return [(move, cost) for move, cost in moves if not (move.pool or move.double)]
+    return [
+        (move, 0.2 * cost if move.pool or move.double or move.shuffle else cost + 0.5)
+        for move, cost in moves
+    ]
+
+
 @functools.lru_cache(64)
-def upward(kernels: tuple[int, ...], turned: tuple[Turn, ...], start: int) -> list[Way]:
-    """Ways from a first map of side ``start`` through a decoder's convolutions."""
+def upward(
+    kernels: tuple[int, ...], turned: tuple[Turn, ...], start: int, rooms: Rooms = ()
+) -> list[Way]:
+    """Ways from a first map of side ``start`` through a decoder's convolutions.
+
+    ``rooms`` say of each whether names leave room for a doubling before it.
+    """
     ways = [Way((), (start,), 0.0)]
-    for kernel, turns in zip(kernels, turned, strict=True):
+    for kernel, turns, room in zip(kernels, turned, rooms or [None] * len(kernels), strict=True):
         if turns == SHUFFLED:
             moves = [(Move("conv", 1, kernel // 2, shuffle=True), 0.0)]
         else:
             moves = [] if turns is True else _flat(kernel)
             moves += [] if turns is False else _up(kernel)
+        moves = _told(moves, room, True in rooms)
         ways = _best([w for way in ways for w in _further(way, kernel, moves)])
     return ways
 
