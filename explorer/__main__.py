@@ -82,15 +82,15 @@ def adapter(path: Path | None) -> Format | None:
 
 def inspect(args: argparse.Namespace) -> int:
     """Tells what the file is."""
-    from .formats import reading
+    from .formats import reading, telling
 
     found = reading.inspect(args.path, brought(args.pictures), adapter(args.adapter))
     if args.json:
-        print(json.dumps(reading.facts(found), indent=1))
+        print(json.dumps(telling.facts(found), indent=1))
     else:
-        for title, text in reading.words(found).items():
+        for title, text in telling.words(found).items():
             print(f"{title}: {text.removesuffix('.')}.")
-    said = reading.facts(found)
+    said = telling.facts(found)
     if not said["opened"]:
         print(said["reason"], file=sys.stderr)
     return 0 if said["opened"] else 1
@@ -98,14 +98,14 @@ def inspect(args: argparse.Namespace) -> int:
 
 def adopt(args: argparse.Namespace) -> int:
     """Makes a bundle of the file."""
-    from .formats import adopting, reading
+    from .formats import adopting, reading, telling
 
     if args.folder.exists() and any(args.folder.iterdir()):
         raise ExplorerError(f"{args.folder} is there already. Choose another name.")
     own = brought(args.pictures)
     found = reading.inspect(args.path, own, adapter(args.adapter))
     adopting.adopt(found, args.folder, args.path, own=own)
-    print(f"{args.folder}: {reading.words(found)['Recognised as']}.")
+    print(f"{args.folder}: {telling.words(found)['Recognised as']}.")
     return 0
 
 

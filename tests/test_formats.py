@@ -14,7 +14,7 @@ from torch import nn
 from explorer import bundle
 from explorer.__main__ import main
 from explorer.errors import BundleError, FormatError
-from explorer.formats import reading
+from explorer.formats import reading, telling
 from explorer.formats.adopting import adopt
 from explorer.formats.calibrate import built
 from explorer.formats.files import Contents
@@ -52,7 +52,7 @@ def test_real_files_are_read_as_they_were_made(path, capsys):
         assert re.search("Choose|state_dict|It redraws", told["reason"])
         return
     found = reading.inspect(file)
-    said = reading.facts(found)
+    said = telling.facts(found)
     for side, value in truth["image"].items():
         assert said[side] == value
     assert said["latent"] == truth["latent_size"]

@@ -437,3 +437,10 @@ def test_a_class_beside_the_features_is_seen_by_the_heads_as_in_the_program():
     theirs = net.fc_mu(torch.cat([net.encoder(x).flatten(1), label], 1))
     ours = built(plans[0], start).encode(x, y).mean
     assert torch.allclose(ours, theirs, atol=1e-5)
+
+
+def test_what_is_not_of_pictures_is_said():
+    row = Sequential(nn.Conv1d(1, 8, 4, 2, 1), ReLU(), nn.Conv1d(8, 16, 4, 2, 1))
+    made = model(encoder=row, **heads(64, 4), decoder=Sequential(nn.ConvTranspose1d(16, 8, 4)))
+    with pytest.raises(FormatError, match="one-dimensional"):
+        recognised(made)

@@ -14,7 +14,8 @@ from ..cards import Card, sha256, write_card
 from ..spec import DataSpec
 from .calibrate import built, fitted
 from .graphs import graph
-from .reading import Found, facts, lacks, words
+from .reading import Found
+from .telling import facts, lacks, words
 
 FEW = 24  # pictures, from which on the map is of them
 ATLAS = "atlas"  # the note of what the atlas is made of

@@ -101,9 +101,9 @@ def _read(
 
 def _panel(found: Found, name: str) -> Found | None:
     """The trust card and strips under two readings; the one that is taken."""
-    from explorer.formats import reading
+    from explorer.formats import reading, telling
 
-    said = reading.words(found)
+    said = telling.words(found)
     st.markdown(f"#### {show.plain(name)}")
     left, right = st.columns([3, 2], gap="large")
     with right:

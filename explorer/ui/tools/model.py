@@ -19,6 +19,10 @@ FACTS = {"data": "Data", "licence": "Licence of the data", "credit": "Credit"}
 DEVICES = {"cpu": "Processor (CPU)", "cuda": "Graphics card (CUDA)", "mps": "Apple GPU (MPS)"}
 COLLAPSED = 0.5  # nats in all coordinates together
 READ = "read: "  # begins the notes of a checkpoint that was read
+UNTRAINED = (
+    "not from here: its layers are those of another program and its file does not say how pixels "
+    "scatter, so there is no bound to raise. A model like it can be trained on the Train page."
+)
 LOOKS = ("Information", "Spread", "Spectrum")
 
 
@@ -102,6 +106,8 @@ def trust(opened: Opened) -> None:
         st.markdown("### How it was read")
     for title, text in read.items():
         show.fact(title.removeprefix(READ), text)
+    if read:
+        show.fact("Training on", UNTRAINED)
 
 
 def where(bench: Workbench, opened: Opened) -> None:
