@@ -115,10 +115,11 @@ def calibrated(
 def _bent(search: _Search, leader: Candidate, began: float) -> list[Candidate]:
     """Readings with other activations under every range: one may hide the other."""
     found: list[Candidate] = []
-    for hidden in HIDDEN:
+    bridge = leader.choices.bridge
+    for hidden, bridged in [(h, bridge) for h in HIDDEN] + [(h, not bridge) for h in HIDDEN[:3]]:
         if isinstance(leader.plan, Exact) or time.thread_time() - began > SECONDS / 2:
             break
-        found += search.of(leader.plan, replace(leader.choices, hidden=hidden))
+        found += search.of(leader.plan, replace(leader.choices, hidden=hidden, bridge=bridged))
     return found
 
 
