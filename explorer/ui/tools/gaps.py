@@ -15,9 +15,9 @@ from explorer.shelf import Opened
 from explorer.ui import bring, cache, posterior, show
 from explorer.ui.state import workbench
 
-STEPS, STRETCH = 200, 20  # of refinement, and of it between two looks
-SAMPLES = 500  # that a bound is averaged over
-K = 5000  # weights in log p, where a picture is small
+STRETCH = 20  # steps of refinement between two looks
+# weights in log p, samples that a bound is averaged over, steps of refinement
+WORK, LESS = (5000, 500, 200), (200, 50, 100)  # for a small picture and for a large one
 FITTING = "Fitting a Gaussian to this one picture…"
 LABELS = ("The encoder's bound", "The best Gaussian's", "log p(x), nats")
 GAPS = ("Amortisation gap", "Approximation gap")
@@ -60,7 +60,7 @@ def show_page() -> None:
 
 def measure(opened: Opened, x: Tensor, y: Tensor | None) -> None:
     """The three numbers as they come, then the two gaps to scale."""
-    k = K if opened.data.pixelated else K // 25
+    k, samples, steps = WORK if opened.data.pixelated else LESS
     places = [column.empty() for column in st.columns(3)]
     bar = st.progress(0.0, FITTING)
 
@@ -69,22 +69,22 @@ def measure(opened: Opened, x: Tensor, y: Tensor | None) -> None:
         return value
 
     with seeded(0):
-        first = look(0, bound(opened.model, x, SAMPLES, y).item())
+        first = look(0, bound(opened.model, x, samples, y).item())
     with seeded(0), torch.no_grad():
         log_p = look(2, log_likelihood(opened.model, x, k, y).item())
-    steps = refinements(opened.model, x, STEPS, y=y)
+    nearer = refinements(opened.model, x, steps, y=y)
     best, q = first, None
-    for stretch in range(STEPS // STRETCH):
+    for stretch in range(steps // STRETCH):
         with seeded(stretch):
-            *_, q = islice(steps, STRETCH)
-            best = look(1, max(best, bound(opened.model, x, SAMPLES, y, q).item()))
+            *_, q = islice(nearer, STRETCH)
+            best = look(1, max(best, bound(opened.model, x, samples, y, q).item()))
         log_p = look(2, max(log_p, best))  # all of them are lower bounds
-        bar.progress((stretch + 1) * STRETCH / STEPS, FITTING)
+        bar.progress((stretch + 1) * STRETCH / steps, FITTING)
     with seeded(0), torch.no_grad():  # once more, weighted by the better proposal
         log_p = look(2, max(log_p, log_likelihood(opened.model, x, k, y, q).item()))
     bar.empty()
     show.bars([best - first, log_p - best], list(GAPS), "nats")
-    st.caption(f"{verdict(log_p - first, best - first)} {HOW.format(SAMPLES, k)}", help=TERMS)
+    st.caption(f"{verdict(log_p - first, best - first)} {HOW.format(samples, k)}", help=TERMS)
 
 
 def over_many(opened: Opened) -> None:
