@@ -96,6 +96,7 @@ def test_a_dial_changes_the_picture_and_the_page_tells_what_came_along(visit, mo
         dial.focus()
         page.keyboard.press("Shift+ArrowRight")
         changed = looks_new(canvas, changed)
+        page.get_by_test_id("stPlotlyChart").wait_for()  # Python knows of it
         settled(page)
         go(page, "Play")
         go(page, "Attributes")

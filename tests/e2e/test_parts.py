@@ -414,6 +414,9 @@ def test_what_is_unusual_is_led_back_on_request(part: Callable[..., Page], folde
     for _ in range(3):
         dial.press("Shift+ArrowRight")
     page.get_by_text("Off the map").or_(page.get_by_text("Unusual")).first.wait_for()
+    page.wait_for_function(  # else what is told next may be the last press
+        "JSON.parse(document.querySelector('#value').textContent).value?.z?.[0] > 2.9"
+    )
     runs = told(page)["runs"]
     mend.click()
     value = after(page, runs)
