@@ -109,6 +109,11 @@ def parser() -> argparse.ArgumentParser:
 
     verb(energies, "bend flows into four shapes of the plane")
 
+    made = verb(rates, "draw a rate-distortion curve of models that differ in beta alone")
+    made.add_argument(
+        "--runs", metavar="DIR", type=Path, default=Path("runs/rates"), help="theirs"
+    )
+
     made = verb(sheet, "draw pictures that nobody selected")
     made.add_argument("bundle", metavar="BUNDLE", type=Path, help="its folder")
     made.add_argument("picture", metavar="JPEG", type=Path, help="the file to write")
@@ -369,6 +374,15 @@ def energies(_: argparse.Namespace) -> int:
     from .energies import fit
 
     fit()
+    return 0
+
+
+def rates(args: argparse.Namespace) -> int:
+    """Trains a small model of sprites at seven prices of information, some minutes on one core,
+    and writes explorer/rates.json. Can be stopped and started again."""
+    from .rates import sweep
+
+    sweep(args.runs)
     return 0
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+import plotly.graph_objects as go
 import streamlit as st
 
 from explorer.cards import Card, Metric
+from explorer.rates import shipped
 from explorer.ui import cache, show
 
 PICTURES = {
@@ -48,7 +50,32 @@ def show_page() -> None:
     )
     for name in sorted({card.data.name for card in measured}, key=rank):
         board(name, [card for card in measured if card.data.name == name])
+        if name == "sprites":
+            prices()
     st.markdown(OUTSIDE)
+
+
+def prices() -> None:
+    """The rate-distortion curve that ships: one model at several prices of information."""
+    protocol, points = shipped()
+    line = go.Scatter(
+        x=[p.rate for p in points], y=[p.distortion for p in points], mode="lines+markers+text",
+        text=[f"β = {p.beta:g}" for p in points], textposition="top right", hoverinfo="skip",
+    )  # fmt: skip
+    figure = go.Figure(line)
+    figure.update_layout(
+        height=320, margin=dict(l=0, r=0, t=8, b=32),
+        xaxis_title="information kept, nats", yaxis_title="redrawing error, nats",
+    )  # fmt: skip
+    figure.update_xaxes(range=[0, 1.12 * max(p.rate for p in points)])
+    st.markdown("#### What information costs")
+    st.plotly_chart(figure, key="scoreboard/rates", config={"displayModeBar": False})
+    st.caption(
+        f"The dearer information is, the less a code keeps and the worse it redraws: {protocol}, "
+        f"n = {points[0].n:,} (`python -m train rates`).",
+        help="Rate is KL(q(z|x) ‖ p(z)), distortion -log p(x|z); their sum is least, and the ELBO "
+        "highest, at beta = 1 but for chance (Higgins et al. 2017; Alemi et al. 2018).",
+    )
 
 
 def rank(name: str) -> tuple[int, str]:
