@@ -19,7 +19,7 @@ from .evaluate import measure
 from .particulars import factors
 
 BETAS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
-RECIPE, EPOCHS = "sprites-beta", 25
+RECIPE, EPOCHS, WARMUP = "sprites-beta", 25, 200
 
 
 def sweep(runs: Path, path: Path = SHIPPED) -> None:
@@ -28,8 +28,8 @@ def sweep(runs: Path, path: Path = SHIPPED) -> None:
     points = [point(beta, runs / f"beta-{beta:g}") for beta in BETAS]
     shape = recipe(RECIPE)
     told = dict(
-        protocol=f"the recipe {RECIPE} with {EPOCHS} epochs for every beta, one seed "
-        f"({shape.seed}), {shape.dataset}; held-out pictures, 32 draws each",
+        protocol=f"the recipe {RECIPE} with {EPOCHS} epochs and a warm-up of {WARMUP} steps, one "
+        f"seed ({shape.seed}), {shape.dataset}; held-out pictures, 32 draws each",
         points=points,
     )
     path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
@@ -62,7 +62,7 @@ def point(beta: float, folder: Path) -> dict[str, Any]:
 def settings(beta: float) -> TrainConfig:
     """Those of one point of the curve."""
     base = recipe(RECIPE)
-    terms = {**base.terms, "beta": beta, "warmup": 200}
+    terms = {**base.terms, "beta": beta, "warmup": WARMUP}
     return dataclasses.replace(base, terms=terms, epochs=EPOCHS)
 
 
